@@ -1,0 +1,129 @@
+# sparkpod: `make help` lists the targets.
+#
+# FLAVOUR is one of
+#   dev       glibc and the distribution's libraries: what `make` builds
+#   asan      the same with AddressSanitizer and UBSan: what the unit tests run against
+#   coverage  the same with gcov
+#   release   musl, everything static: what ships
+
+FLAVOUR ?= dev
+BUILD := build/$(FLAVOUR)
+MODULES := common confgen probes entrypoint
+SOURCES := $(sort $(foreach module,$(MODULES),$(wildcard $(module)/*.c)))
+UNIT_SOURCES := $(sort $(wildcard tests/unit/test_*.c))
+COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wswitch-enum \
+            -Wformat=2 -Wwrite-strings -Werror
+PACKAGES := libxml-2.0 inih libcurl jansson libpq libmicrohttpd
+CFLAGS_dev := -O2 -g -D_FORTIFY_SOURCE=2
+CFLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+               -fno-sanitize-recover=undefined
+CFLAGS_coverage := -O0 -g --coverage
+CFLAGS_release := -Os -ffunction-sections -fdata-sections -ffile-prefix-map=$(CURDIR)=.
+LDFLAGS_asan := -fsanitize=address,undefined
+LDFLAGS_coverage := --coverage
+LDFLAGS_release := -static -Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,--build-id=none -s
+
+ifeq ($(FLAVOUR),release)
+CC := musl-gcc
+STATIC_PREFIX = $(eval STATIC_PREFIX := $$(shell deps/build-static))$(STATIC_PREFIX)
+LIB_CFLAGS = -isystem $(STATIC_PREFIX)/include $(shell cat $(STATIC_PREFIX)/cflags 2>/dev/null)
+LIBS = $(shell cat $(STATIC_PREFIX)/link.flags)
+else
+LIB_CFLAGS = $(eval LIB_CFLAGS := $$(shell pkg-config --cflags $(PACKAGES)))$(LIB_CFLAGS)
+LIBS = $(eval LIBS := $$(shell pkg-config --libs $(PACKAGES)))$(LIBS)
+endif
+
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -I. $(WARNINGS) -fstack-protector-strong \
+             $(CFLAGS_$(FLAVOUR)) $(LIB_CFLAGS) $(CFLAGS)
+OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
+LIBRARY := $(BUILD)/sparkpod.a
+UNIT_TESTS := $(UNIT_SOURCES:tests/unit/%.c=$(BUILD)/unit/%)
+
+.PHONY: all help install-build binary run check unit asan coverage integration static bench fuzz \
+        lint format clean
+
+all: install-build ## build build/dev/sparkpod (the default)
+	@$(MAKE) --no-print-directory binary
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+install-build:
+	@deps/install build
+
+binary: $(BUILD)/sparkpod
+
+$(BUILD)/sparkpod: $(BUILD)/entrypoint/main.o $(LIBRARY)
+	@echo "  LINK  $@"
+	@$(CC) $(LDFLAGS_$(FLAVOUR)) -o $@ $^ $(LIBS)
+
+$(LIBRARY): $(filter-out %/main.o,$(OBJECTS))
+	@rm -f $@ && ar rcsD $@ $^
+
+$(BUILD)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	@echo "  CC    $<"
+	@$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# Only what names the commit is built anew when it changes.
+$(BUILD)/common/version.o: ALL_CFLAGS += -DSPARKPOD_COMMIT='"$(COMMIT)"'
+$(BUILD)/common/version.o: $(BUILD)/commit
+$(BUILD)/commit: FORCE
+	@mkdir -p $(@D)
+	@echo '$(COMMIT)' | cmp -s - $@ || echo '$(COMMIT)' > $@
+FORCE:
+
+$(BUILD)/unit/%: tests/unit/%.c $(LIBRARY)
+	@mkdir -p $(@D)
+	@echo "  CC    $<"
+	@$(CC) $(ALL_CFLAGS) -MMD -MP $(LDFLAGS_$(FLAVOUR)) -o $@ $< $(LIBRARY) -lcriterion $(LIBS)
+
+-include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d)
+
+run: ## start a Thrift Server through sparkpod, run a query, leave it serving
+	@deps/install build run
+	@$(MAKE) --no-print-directory binary
+	@exec tests/rig/demo
+
+check: ## install what is missing, build, run every test that one machine can run
+	@tests/check
+
+unit: $(UNIT_TESTS) ## the unit tests of this FLAVOUR
+	@tests/run-unit $(UNIT_TESTS)
+
+asan: ## the unit tests under AddressSanitizer and UBSan
+	@deps/install build test
+	@$(MAKE) --no-print-directory FLAVOUR=asan binary unit
+
+coverage: ## line coverage of the unit tests
+	@deps/install build test
+	@$(MAKE) --no-print-directory FLAVOUR=coverage unit
+	@tests/coverage build/coverage
+
+integration: ## the tests against real servers
+	@deps/install build test run
+	@$(MAKE) --no-print-directory binary
+	@/usr/bin/python3 -m pytest -q tests/integration
+
+static: ## build build/release/sparkpod: musl, static, checked
+	@deps/install static
+	@$(MAKE) --no-print-directory FLAVOUR=release binary
+	@deps/verify-static build/release/sparkpod
+
+bench: static ## speed and memory, beside peers, as ratios
+	@tests/bench/start-up build/release/sparkpod
+
+fuzz: ## libFuzzer on the parsers, FUZZ_S seconds each (60)
+	@tests/fuzz/run $(or $(FUZZ_S),60)
+
+lint: ## format, clang-tidy, cppcheck, -fanalyzer, shellcheck, banned functions
+	@deps/install build lint
+	@tests/lint
+
+format: ## let clang-format write
+	@clang-format -i $(SOURCES) $(wildcard $(MODULES:%=%/*.h) tests/*/*.c)
+
+clean: ## remove build/
+	@rm -rf build

@@ -1,0 +1,117 @@
+#include "common/buf.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* realloc() would leave the old block unwiped, hence malloc, copy, wipe. */
+static int grow(struct buf *buf, size_t need)
+{
+    size_t cap = buf->cap ? buf->cap : 256;
+    char *data;
+
+    while (cap < need)
+        cap *= 2;
+    data = malloc(cap);
+    if (!data)
+        return -1;
+    if (buf->data) {
+        memcpy(data, buf->data, buf->len);
+        explicit_bzero(buf->data, buf->cap);
+        free(buf->data);
+    }
+    buf->data = data;
+    buf->cap = cap;
+    return 0;
+}
+
+int buf_add(struct buf *buf, const void *data, size_t len)
+{
+    if (buf->failed)
+        return -1;
+    if (len > buf->max - buf->len ||
+        (buf->cap < buf->len + len + 1 && grow(buf, buf->len + len + 1) < 0)) {
+        buf->failed = true;
+        return -1;
+    }
+    if (len)
+        memcpy(buf->data + buf->len, data, len);
+    buf->len += len;
+    buf->data[buf->len] = '\0';
+    return 0;
+}
+
+int buf_add_str(struct buf *buf, const char *string)
+{
+    return buf_add(buf, string, strlen(string));
+}
+
+int buf_add_char(struct buf *buf, char byte)
+{
+    return buf_add(buf, &byte, 1);
+}
+
+int buf_printf(struct buf *buf, const char *format, ...)
+{
+    va_list args, again;
+    char *text;
+    int len, result;
+
+    va_start(args, format);
+    va_copy(again, args);
+    len = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    text = len < 0 ? NULL : malloc((size_t)len + 1);
+    if (text)
+        (void)vsnprintf(text, (size_t)len + 1, format, again);
+    va_end(again);
+    if (!text) {
+        buf->failed = true;
+        return -1;
+    }
+    result = buf_add(buf, text, (size_t)len);
+    explicit_bzero(text, (size_t)len);
+    free(text);
+    return result;
+}
+
+bool buf_failed(const struct buf *buf)
+{
+    return buf->failed;
+}
+
+const char *buf_str(const struct buf *buf)
+{
+    return buf->data ? buf->data : "";
+}
+
+char *buf_steal(struct buf *buf)
+{
+    char *data = buf->data;
+
+    if (!data)
+        data = calloc(1, 1);
+    buf->data = NULL;
+    buf->len = buf->cap = 0;
+    buf->failed = false;
+    return data;
+}
+
+void buf_clear(struct buf *buf)
+{
+    if (buf->data)
+        explicit_bzero(buf->data, buf->cap);
+    buf->len = 0;
+    buf->failed = false;
+}
+
+void buf_free(struct buf *buf)
+{
+    if (buf->data)
+        explicit_bzero(buf->data, buf->cap);
+    free(buf->data);
+    buf->data = NULL;
+    buf->len = buf->cap = 0;
+    buf->failed = false;
+}

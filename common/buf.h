@@ -1,0 +1,43 @@
+/* A byte buffer that grows up to a stated maximum and is wiped when freed, because any of them may
+ * have held a secret. After a failure the buffer is "bad": further appends do nothing and
+ * buf_failed() stays true, so that a run of appends needs one check at its end. */
+#ifndef SPARKPOD_COMMON_BUF_H
+#define SPARKPOD_COMMON_BUF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct buf {
+    char *data;  /* always followed by a NUL once something was appended */
+    size_t len;  /* bytes in use, without that NUL */
+    size_t cap;  /* bytes allocated */
+    size_t max;  /* len never exceeds this */
+    bool failed; /* an append did not fit, or memory ran out */
+};
+
+/* An empty buffer that will hold at most max_bytes. */
+#define BUF_INIT(max_bytes) ((struct buf){.max = (max_bytes)})
+
+/* Append len bytes. data is borrowed and may not point into the buffer. 0, or -1 once failed. */
+int buf_add(struct buf *buf, const void *data, size_t len);
+int buf_add_str(struct buf *buf, const char *string);
+int buf_add_char(struct buf *buf, char byte);
+int buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+bool buf_failed(const struct buf *buf);
+
+/* The content as a NUL-terminated string, borrowed; "" for an empty buffer. */
+const char *buf_str(const struct buf *buf);
+
+/* Hand the content (NUL-terminated, caller frees) over and leave the buffer empty. */
+char *buf_steal(struct buf *buf);
+
+/* Forget the content, wiped; keep the memory. */
+void buf_clear(struct buf *buf);
+
+/* Wipe and free; the buffer is empty and usable again. */
+void buf_free(struct buf *buf);
+
+#define BUF_AUTO __attribute__((cleanup(buf_free))) struct buf
+
+#endif

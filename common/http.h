@@ -1,0 +1,60 @@
+/* HTTP requests through libcurl: no redirects, no proxy, certificates verified, one deadline for
+ * the whole, a limit for the body. They block, in DNS even past the deadline, and libcurl is
+ * initialised in the first process that asks: for helper processes, never for PID 1. */
+#ifndef SPARKPOD_COMMON_HTTP_H
+#define SPARKPOD_COMMON_HTTP_H
+
+#include "common/buf.h"
+#include "common/err.h"
+
+#include <curl/curl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct http_request {
+    const char *url;
+    const char *method;         /* NULL: GET, or POST where there is a body */
+    const char *const *headers; /* "Name: value", ended by NULL; NULL: none of our own */
+    const void *body;           /* NULL: none */
+    size_t body_len;
+    const char *user; /* Basic authentication; NULL: none */
+    const char *password;
+    const char *ca_file; /* certificates to trust; NULL: the system's */
+    bool insecure;       /* do not verify the server's certificate */
+    int64_t deadline_ms; /* of clock_ms() */
+    size_t max_bytes;    /* of the body that are kept */
+};
+
+struct http_reply {
+    int status;
+    bool cut;        /* the body is longer than max_bytes: the rest was not read */
+    struct buf body; /* freed by http_reply_free() */
+};
+
+/* Send a request and read the answer, whatever its status. 0, or -1 with EXIT_UNAVAILABLE and a
+ * reason for people ("connection refused"). Free *ret in either case. */
+int http_send(const struct http_request *request, struct http_reply *ret, struct err *err);
+
+/* http_send() for a plain GET. */
+int http_get(const char *url, int64_t deadline_ms, size_t max_bytes, struct http_reply *ret,
+             struct err *err);
+
+void http_reply_free(struct http_reply *reply);
+#define HTTP_REPLY_AUTO __attribute__((cleanup(http_reply_free))) struct http_reply
+
+/* The file of certificates this system trusts ($SSL_CERT_FILE, or where distributions keep it);
+ * NULL if there is none. */
+const char *http_ca_bundle(void);
+
+/* A libcurl handle with the rules above, for connections that speak something else. The caller
+ * sets the URL and frees it with curl_easy_cleanup(). NULL without memory. */
+CURL *http_handle_new(const char *ca_file, bool insecure);
+
+/* What is left until deadline_ms as libcurl's timeouts want it: 0 is none. */
+long http_timeout_ms(int64_t deadline_ms);
+
+/* Set err (EXIT_UNAVAILABLE) to what code means for people. Returns -1. */
+int http_failed(CURL *curl, CURLcode code, int64_t started_ms, struct err *err);
+
+#endif

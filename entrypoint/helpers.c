@@ -1,0 +1,169 @@
+#include "entrypoint/helpers.h"
+
+#include "common/log.h"
+#include "confgen/variables.h"
+#include "entrypoint/rendering.h"
+#include "probes/wait.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static int fail(const char *module, const struct err *err)
+{
+    log_error(module, "%s", err->message);
+    return err->status;
+}
+
+void helper_wipe_secrets(const struct service *service, bool keep_passed)
+{
+    const struct config *config = service->config;
+    char name[256];
+
+    for (char *const *entry = service->environment; *entry; entry++) {
+        char *equals = strchr(*entry, '=');
+        size_t len = equals ? (size_t)(equals - *entry) : 0;
+
+        if (!equals || len >= sizeof(name))
+            continue;
+        memcpy(name, *entry, len);
+        name[len] = '\0';
+        if (!variables_name_matches(config->render.secret_names, name) ||
+            (keep_passed && variables_name_matches(config->render.pass_secrets, name)))
+            continue;
+        /* NAME_FILE holds a path, which the render of a later start needs again. */
+        if (len > 5 && strcmp(name + len - 5, "_FILE") == 0)
+            continue;
+        explicit_bzero(equals + 1, strlen(equals + 1));
+    }
+}
+
+/* Whether there is anything to render; a folder that somebody named must be there. */
+static int has_templates(const struct config *config, struct err *err)
+{
+    struct stat info;
+
+    if (stat(config->render.source, &info) == 0) {
+        if (S_ISDIR(info.st_mode))
+            return 1;
+        return err_set(err, EXIT_CONFIG, "render.source: %s is not a folder",
+                       config->render.source);
+    }
+    if (errno == ENOENT && !config_is_set(config, "render.source"))
+        return 0;
+    return err_set_errno(err, EXIT_CONFIG, "render.source: %s", config->render.source);
+}
+
+int helper_render(void *helper)
+{
+    const struct service *service = ((struct helper *)helper)->service;
+    struct render_file folder = {.source = service->config->render.source,
+                                 .target = service->conf_folder};
+    struct err err = {0};
+    int found;
+
+    if (!service->role->is_rendered)
+        return EXIT_DONE;
+    found = has_templates(service->config, &err);
+    if (found == 0)
+        log_info("render", "no templates in %s: %s is used as it is", folder.source, folder.target);
+    if (found == 1 && mkdir(folder.target, 0755) < 0 && errno != EEXIST)
+        found =
+            err_set_errno(&err, EXIT_CONFIG,
+                          "render.target: cannot make %s (mount an emptyDir there)", folder.target);
+    if (found == 1)
+        found = rendering_run(&folder, service->config, service->environment, "", &err);
+    return found < 0 ? fail("render", &err) : EXIT_DONE;
+}
+
+struct waiting {
+    struct snapshot *snapshot;
+    const struct target *targets;
+};
+
+static void show_waiting(void *context, size_t index, const struct check_result *result)
+{
+    struct waiting *waiting = context;
+
+    snapshot_put_waiting(waiting->snapshot, index, waiting->targets[index].url, result);
+}
+
+int helper_wait(void *helper)
+{
+    const struct helper *h = helper;
+    const struct config *config = h->service->config;
+    struct waiting waiting = {.snapshot = h->snapshot};
+    struct wait_options options = {
+        .timeout_ms = config->wait.timeout,
+        .try_timeout_ms = config->health.timeout,
+        .fatal_grace_ms = config->wait.fatal_grace,
+        .cancel_fd = -1,
+        .changed = show_waiting,
+        .context = &waiting,
+    };
+    struct target *targets = NULL;
+    size_t count = 0;
+    struct err err;
+    int result;
+
+    helper_wipe_secrets(h->service, false);
+    if (h->service->role->find_targets(h->service, &targets, &count, &err) < 0)
+        return fail("wait", &err);
+    waiting.targets = targets;
+    for (size_t i = 0; i < count; i++) {
+        if (targets[i].password)
+            (void)log_mask_add(targets[i].password, strlen(targets[i].password));
+    }
+    result = count ? wait_for_targets(targets, count, &options, &err) : 0;
+    service_free_targets(targets, count);
+    return result < 0 ? fail("wait", &err) : EXIT_DONE;
+}
+
+int helper_prepare(void *helper)
+{
+    const struct helper *h = helper;
+    struct err err;
+
+    helper_wipe_secrets(h->service, false);
+    if (!h->service->role->prepare || h->service->role->prepare(h->service, &err) == 0)
+        return EXIT_DONE;
+    return fail("prepare", &err);
+}
+
+int helper_drain(void *helper)
+{
+    const struct helper *h = helper;
+    struct err err;
+
+    helper_wipe_secrets(h->service, false);
+    if (h->service->role->drain(h->service, h->snapshot, &err) == 0)
+        return EXIT_DONE;
+    return fail("drain", &err);
+}
+
+static int make_plan(void *context, struct monitor_plan *ret, struct err *err)
+{
+    const struct service *service = context;
+    const struct config *config = service->config;
+
+    if (service->role->make_plan(service, ret, err) < 0)
+        return -1;
+    ret->interval_ms = config->health.interval;
+    ret->timeout_ms = config->health.timeout;
+    return 0;
+}
+
+int helper_health(void *helper)
+{
+    const struct helper *h = helper;
+    struct monitor monitor = {
+        .snapshot = h->snapshot,
+        .listen_fd = h->listen_fd,
+        .ready_fd = h->ready_fd,
+        .make_plan = make_plan,
+        .context = (void *)(uintptr_t)h->service,
+    };
+
+    helper_wipe_secrets(h->service, false);
+    return monitor_run(&monitor);
+}

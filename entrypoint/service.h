@@ -1,0 +1,94 @@
+/* The roles: what each service waits for, how it is prepared, started, probed, drained and stopped.
+ * One table of functions; the rest of the program knows no role by name.
+ *
+ * All functions here run in a helper or in the service child after its fork, never in PID 1, but
+ * for service_find_role() and service_conf_folder(). */
+#ifndef SPARKPOD_ENTRYPOINT_SERVICE_H
+#define SPARKPOD_ENTRYPOINT_SERVICE_H
+
+#include "common/err.h"
+#include "entrypoint/config.h"
+#include "probes/monitor.h"
+#include "probes/snapshot.h"
+#include "probes/target.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* One start of one role. Everything is borrowed and outlives it. */
+struct service {
+    const struct role *role;
+    const struct config *config;
+    const char *conf_folder;    /* where the rendered files are; "" for `run` */
+    char *const *environment;   /* as at entry */
+    char *const *args;          /* behind "--", NULL at the end */
+    const struct target *waits; /* `run`: --wait */
+    size_t wait_count;
+    const struct target *probe; /* `run`: --probe; may be NULL */
+};
+
+/* What is to be executed. Lists and strings are owned. */
+struct command {
+    char **argv;        /* argv[0] is the path or the name to look up in PATH */
+    char **environment; /* without secrets and broken service-link values */
+};
+
+struct role {
+    const char *name;  /* "thrift-server", "metastore", "run" */
+    bool is_server;    /* ending unasked with 0 is a failure */
+    bool has_terminal; /* the command gets the terminal: `run` */
+    bool is_rendered;  /* the templates are rendered first */
+
+    /* The targets that must be ready before the start; *ret is an array that the caller frees with
+     * service_free_targets(). */
+    int (*find_targets)(const struct service *service, struct target **ret, size_t *ret_count,
+                        struct err *err);
+    /* What must be done between wait and start; NULL: nothing. */
+    int (*prepare)(const struct service *service, struct err *err);
+    /* What to execute. */
+    int (*make_command)(const struct service *service, struct command *ret, struct err *err);
+    /* What to ask the running service. */
+    int (*make_plan)(const struct service *service, struct monitor_plan *ret, struct err *err);
+    /* The words by which the argv of the java process that is to get SIGTERM is known: it has the
+     * first, and has not the second. NULL: the direct child is the stop target. */
+    const char *stop_target_word;
+    const char *stop_target_not;
+    /* Return when nothing runs on the service any more, keeping snapshot_set_running() up to date;
+     * NULL: no drain. */
+    int (*drain)(const struct service *service, struct snapshot *snapshot, struct err *err);
+};
+
+/* The role of that name, or NULL. */
+const struct role *service_find_role(const char *name);
+
+/* The folder the role's configuration is rendered to: render.target, else $SPARK_CONF_DIR or
+ * $SPARK_HOME/conf, $HIVE_CONF_DIR or $HIVE_HOME/conf or $METASTORE_HOME/conf. Borrowed from
+ * config or written to buffer; "" for a role without templates; NULL when none of them is set. */
+const char *service_conf_folder(const struct role *role, const struct config *config,
+                                char *const *environment, char *buffer, size_t size);
+
+void service_free_targets(struct target *targets, size_t count);
+
+/* The value of name in an environment, or NULL; a Kubernetes service link (tcp://…) counts as
+ * absent. */
+const char *service_getenv(char *const *environment, const char *name);
+
+/* Give command the environment of a role's service: as at entry, without SPARKPOD_*, without the
+ * secrets that render.pass_secrets does not list (NAME_FILE stays: it is a path), without broken
+ * service links and what would take the service elsewhere. 0 or -1. */
+int service_clean_environment(const struct service *service, struct command *command,
+                              struct err *err);
+
+/* Append one argument; copied. 0 or -1. */
+int command_add(struct command *command, const char *arg, struct err *err);
+
+/* Append the arguments of a NULL-terminated list. 0 or -1. */
+int command_add_all(struct command *command, char *const *args, struct err *err);
+
+/* Set name in the command's environment, replacing what is there. 0 or -1. */
+int command_set(struct command *command, const char *name, const char *value, struct err *err);
+
+/* Wipe and free; the command is empty afterwards. */
+void command_free(struct command *command);
+
+#endif

@@ -1,0 +1,278 @@
+#include "probes/monitor.h"
+
+#include "common/clock.h"
+#include "common/fd.h"
+#include "common/http.h"
+#include "common/log.h"
+#include "probes/server.h"
+
+#include <jansson.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#define TICK_MS 200 /* how soon a new phase is seen, and the interval until the first success */
+#define PLAN_RETRY_MS 1000
+#define VERSION_MAX_BYTES 4096
+
+struct worker {
+    const struct monitor *monitor;
+    struct monitor_plan plan;
+    bool has_plan;
+    bool plan_failed;              /* and said so */
+    struct check_session *session; /* NULL without a service, and once the pod drains */
+    unsigned connects_before;      /* those of earlier workers */
+    bool version_asked;
+    bool announced; /* the service was usable once */
+    int64_t next_ms;
+};
+
+/* What the watchdog's handler needs to know: which check hangs. */
+static struct {
+    struct snapshot *snapshot;
+    enum snapshot_check check;
+} watched;
+
+void monitor_plan_free(struct monitor_plan *plan)
+{
+    target_free(&plan->service);
+    target_free(&plan->ui);
+    memset(plan, 0, sizeof(*plan));
+}
+
+/* A check that hangs past its own deadline must not leave its last good result standing. */
+static void on_alarm(int signal_number)
+{
+    static const struct check_result hung = {
+        .state = CHECK_RETRY, .status = EXIT_UNAVAILABLE, .reason = "the check itself hung"};
+
+    (void)signal_number;
+    snapshot_put_result(watched.snapshot, watched.check, &hung);
+    _exit(EXIT_INTERNAL);
+}
+
+/* PID 1 starts us with all signals blocked. */
+static void watchdog_init(struct snapshot *snapshot)
+{
+    struct sigaction action = {.sa_handler = on_alarm};
+    sigset_t alarm_only;
+
+    watched.snapshot = snapshot;
+    (void)sigemptyset(&alarm_only);
+    (void)sigaddset(&alarm_only, SIGALRM);
+    (void)sigaction(SIGALRM, &action, NULL);
+    (void)sigprocmask(SIG_UNBLOCK, &alarm_only, NULL);
+}
+
+/* End the process if this is not called again within ms; 0 disarms. */
+static void watchdog_set(enum snapshot_check check, int64_t ms)
+{
+    const struct itimerval timer = {
+        .it_value = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)}};
+
+    watched.check = check;
+    (void)setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+/* Store a result; one log line if the check's state is another one now. Failures before the first
+ * success are what starting looks like, and /readyz tells them. */
+static void record(const struct worker *worker, enum snapshot_check check,
+                   const struct check_result *result)
+{
+    struct snapshot *snapshot = worker->monitor->snapshot;
+    struct snapshot_result before = snapshot_result(snapshot, check);
+    const char *name = snapshot_check_name(check);
+
+    snapshot_put_result(snapshot, check, result);
+    if (result->state == (before.asked ? before.state : CHECK_RETRY))
+        return;
+    if (result->state == CHECK_READY)
+        log_info("health", "%s ok: %s", name, result->reason);
+    else
+        log_warn("health", "%s failed: %s", name, result->reason);
+}
+
+static bool ask(const struct worker *worker, enum snapshot_check check)
+{
+    const struct monitor_plan *plan = &worker->plan;
+    int64_t deadline_ms = clock_ms() + plan->timeout_ms;
+    struct check_result result = {0};
+
+    watchdog_set(check, 2 * plan->timeout_ms);
+    switch (check) {
+    case SNAPSHOT_ALIVE:
+        check_session_ask(worker->session, CHECK_ALIVE, deadline_ms, &result);
+        break;
+    case SNAPSHOT_UI:
+        check_target(&plan->ui, deadline_ms, &result);
+        break;
+    case SNAPSHOT_USABLE:
+        check_session_ask(worker->session, CHECK_USABLE, deadline_ms, &result);
+        break;
+    }
+    watchdog_set(check, 0);
+    record(worker, check, &result);
+    return result.state == CHECK_READY;
+}
+
+/* {"spark":"3.5.6"}: before Spark 4 an unknown SASL mechanism is the quiet way to try a new
+ * connection, from Spark 4 on it is the full handshake. */
+static bool wants_handshake(const struct buf *body)
+{
+    json_t *root = json_loadb(buf_str(body), body->len, 0, NULL);
+    const char *version = json_string_value(json_object_get(root, "spark"));
+    bool handshake = version && strncmp(version, "2.", 2) != 0 && strncmp(version, "3.", 2) != 0;
+
+    if (version)
+        log_debug("health", "the service is Spark %s", version);
+    json_decref(root);
+    return handshake;
+}
+
+static void ask_version(struct worker *worker)
+{
+    const struct target *ui = &worker->plan.ui;
+    const struct target_host *host = &ui->hosts[0];
+    bool ipv6 = strchr(host->name, ':') != NULL;
+    char url[sizeof(host->name) + 64];
+    HTTP_REPLY_AUTO reply = {0};
+    /* Nothing is sent that certificates would have to guard. */
+    struct http_request request = {.url = url,
+                                   .insecure = true,
+                                   .deadline_ms = clock_ms() + worker->plan.timeout_ms,
+                                   .max_bytes = VERSION_MAX_BYTES};
+
+    (void)snprintf(url, sizeof(url), "%s://%s%s%s:%u/api/v1/version", ui->tls ? "https" : "http",
+                   ipv6 ? "[" : "", host->name, ipv6 ? "]" : "", (unsigned)host->port);
+    watchdog_set(SNAPSHOT_UI, 2 * worker->plan.timeout_ms);
+    worker->version_asked = http_send(&request, &reply, NULL) == 0;
+    watchdog_set(SNAPSHOT_UI, 0);
+    if (worker->version_asked && reply.status == 200)
+        worker->plan.service.quiet_handshake = wants_handshake(&reply.body);
+}
+
+/* A new connection is tried only where the kept one and the UI answer: nobody could be served
+ * otherwise, and on the way up the version that tells how to try it is not known yet. */
+static bool ask_all(struct worker *worker)
+{
+    static const struct check_result not_asked = {.state = CHECK_RETRY,
+                                                  .status = EXIT_UNAVAILABLE,
+                                                  .reason = "not asked while another check fails"};
+    bool live = !worker->plan.has_service || ask(worker, SNAPSHOT_ALIVE);
+
+    if (worker->plan.has_ui)
+        live = ask(worker, SNAPSHOT_UI) && live;
+    if (!worker->plan.has_service)
+        return live;
+    if (!live) {
+        record(worker, SNAPSHOT_USABLE, &not_asked);
+        return false;
+    }
+    if (worker->plan.has_ui && !worker->version_asked)
+        ask_version(worker);
+    return ask(worker, SNAPSHOT_USABLE);
+}
+
+static bool make_plan(struct worker *worker)
+{
+    const struct monitor *monitor = worker->monitor;
+    struct err err = {0};
+
+    if (worker->has_plan)
+        return true;
+    if (monitor->make_plan(monitor->context, &worker->plan, &err) < 0) {
+        if (!worker->plan_failed)
+            log_error("health", "what to check is not known: %s", err.message);
+        worker->plan_failed = true;
+        return false;
+    }
+    if (worker->plan.has_service) {
+        worker->session = check_session_new(&worker->plan.service);
+        if (!worker->session) {
+            monitor_plan_free(&worker->plan);
+            return false;
+        }
+    }
+    worker->has_plan = true;
+    return true;
+}
+
+static void announce(struct worker *worker)
+{
+    worker->announced = true;
+    if (fd_write_all(worker->monitor->ready_fd, "", 1) < 0)
+        log_error("health", "PID 1 cannot be told that the service is usable: %m");
+}
+
+static void watch(struct worker *worker, enum phase phase)
+{
+    struct snapshot *snapshot = worker->monitor->snapshot;
+    int64_t now = clock_ms();
+    bool usable;
+
+    if (now < worker->next_ms)
+        return;
+    if (!make_plan(worker)) {
+        worker->next_ms = now + PLAN_RETRY_MS;
+        return;
+    }
+    usable = ask_all(worker);
+    if (worker->session)
+        snapshot_set_connects(snapshot,
+                              worker->connects_before + check_session_connects(worker->session));
+    if (usable && phase == PHASE_STARTING && !worker->announced)
+        announce(worker);
+    worker->next_ms = now;
+    worker->next_ms += phase == PHASE_SERVING || worker->announced ? worker->plan.interval_ms : 0;
+}
+
+/* A pod that drains waits for its clients' connections to end: ours must not be among them. */
+static void stop_asking(struct worker *worker)
+{
+    check_session_free(worker->session);
+    worker->session = NULL;
+}
+
+static void follow_phases(struct worker *worker)
+{
+    const struct timespec tick = {.tv_nsec = (long)TICK_MS * 1000000};
+
+    for (;;) {
+        enum phase phase = snapshot_phase(worker->monitor->snapshot);
+
+        switch (phase) {
+        case PHASE_RENDERING:
+        case PHASE_WAITING:
+        case PHASE_PREPARING:
+            break;
+        case PHASE_STARTING:
+        case PHASE_SERVING:
+            watch(worker, phase);
+            break;
+        case PHASE_DRAINING:
+        case PHASE_STOPPING:
+            stop_asking(worker);
+            break;
+        }
+        (void)nanosleep(&tick, NULL);
+    }
+}
+
+int monitor_run(const struct monitor *monitor)
+{
+    struct worker worker = {.monitor = monitor,
+                            .connects_before = snapshot_connects(monitor->snapshot)};
+    struct server *server = NULL;
+    struct err err = {0};
+
+    watchdog_init(monitor->snapshot);
+    if (monitor->listen_fd >= 0 &&
+        server_start(monitor->snapshot, monitor->listen_fd, &server, &err) < 0) {
+        log_error("health", "%s", err.message);
+        return (int)err.status;
+    }
+    follow_phases(&worker);
+    return EXIT_INTERNAL;
+}

@@ -1,0 +1,365 @@
+#include "probes/wait.h"
+
+#include "common/clock.h"
+#include "common/fd.h"
+#include "common/log.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define FIRST_DELAY_MS 50
+#define MAX_DELAY_MS 1000
+#define FATAL_DELAY_MS 5000 /* a wrong password is a line in the server's log each time */
+#define SLACK_MS 500        /* what a try may take past its deadline before it is killed */
+#define REMINDER_MS 30000
+
+/* One target, and the process of the try under way. */
+struct waiter {
+    const struct target *target;
+    pid_t pid; /* 0: between two tries */
+    int fd;    /* its result comes here */
+    int64_t killed_at_ms;
+    int64_t next_try_ms;
+    int64_t fatal_since_ms;
+    int64_t delay_ms;
+    unsigned tries;
+    struct check_result last; /* reason is empty before the first */
+};
+
+struct wait {
+    const struct wait_options *options;
+    struct waiter *waiters;
+    struct pollfd *polls; /* one per waiter, then cancel_fd */
+    size_t count;
+    int64_t started_ms, deadline_ms, reminder_ms;
+};
+
+/* ---- one try: a process ---- */
+
+static void reset_signals(void)
+{
+    sigset_t none;
+
+    for (int number = 1; number < NSIG; number++)
+        (void)signal(number, SIG_DFL);
+    sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* In the new process: ask, write the result, end. A parent that died before prctl() is noticed by
+ * getppid(). */
+__attribute__((noreturn)) static void run_try(const struct target *target, pid_t parent,
+                                              int64_t deadline_ms, int fd)
+{
+    struct check_result result;
+
+    reset_signals();
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+        _exit(EXIT_INTERNAL);
+    check_target(target, deadline_ms, &result);
+    _exit(fd_write_all(fd, &result, sizeof(result)) < 0 ? EXIT_INTERNAL : EXIT_DONE);
+}
+
+static int start_try(struct waiter *waiter, int64_t deadline_ms)
+{
+    pid_t parent = getpid();
+    int fds[2];
+
+    if (pipe(fds) < 0)
+        return -1;
+    waiter->pid = fork();
+    if (waiter->pid == 0)
+        run_try(waiter->target, parent, deadline_ms, fds[1]);
+    fd_close(&fds[1]);
+    if (waiter->pid < 0) {
+        waiter->pid = 0;
+        fd_close(&fds[0]);
+        return -1;
+    }
+    waiter->fd = fds[0];
+    waiter->killed_at_ms = deadline_ms == CLOCK_NEVER ? CLOCK_NEVER : deadline_ms + SLACK_MS;
+    return 0;
+}
+
+/* The process has nothing left to do, or is not to be waited for: end it and reap it. */
+static void end_try(struct waiter *waiter)
+{
+    if (waiter->pid == 0)
+        return;
+    (void)kill(waiter->pid, SIGKILL);
+    while (waitpid(waiter->pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    waiter->pid = 0;
+    fd_close(&waiter->fd);
+}
+
+/* ---- what has been learnt ---- */
+
+/* delay, give or take a quarter, so that many pods do not ask in step. */
+static int64_t jittered(int64_t delay_ms)
+{
+    uint16_t random = 0;
+
+    (void)!getrandom(&random, sizeof(random), GRND_NONBLOCK);
+    return delay_ms * 3 / 4 + delay_ms / 2 * random / UINT16_MAX;
+}
+
+static void schedule(struct waiter *waiter)
+{
+    int64_t delay_ms = waiter->last.state == CHECK_FATAL ? FATAL_DELAY_MS : waiter->delay_ms;
+
+    waiter->next_try_ms = clock_ms() + jittered(delay_ms);
+    waiter->delay_ms = waiter->delay_ms * 2 < MAX_DELAY_MS ? waiter->delay_ms * 2 : MAX_DELAY_MS;
+}
+
+static void log_change(const struct wait *wait, const struct waiter *waiter)
+{
+    char took[CLOCK_DURATION_BYTES];
+    const char *url = waiter->target->url, *reason = waiter->last.reason;
+
+    switch (waiter->last.state) {
+    case CHECK_READY:
+        clock_format_duration(clock_ms() - wait->started_ms, took, sizeof(took));
+        log_info("wait", "%s ready after %s (%u %s)", url, took, waiter->tries,
+                 waiter->tries == 1 ? "try" : "tries");
+        return;
+    case CHECK_RETRY:
+        log_info("wait", "%s not yet: %s", url, reason);
+        return;
+    case CHECK_FATAL:
+        log_warn("wait", "%s refused: %s", url, reason);
+        return;
+    }
+}
+
+/* Did anything but a number in the reason change ("timed out after 3.0s")? */
+static bool is_news(const struct check_result *old, const struct check_result *now)
+{
+    const char *a = old->reason, *b = now->reason;
+
+    while (*a && *b && *a == *b)
+        a++, b++;
+    a += strspn(a, "0123456789.");
+    b += strspn(b, "0123456789.");
+    return old->state != now->state || *old->reason == '\0' || strcmp(a, b) != 0;
+}
+
+static void take_result(struct wait *wait, size_t index, const struct check_result *result)
+{
+    struct waiter *waiter = &wait->waiters[index];
+    bool news = is_news(&waiter->last, result);
+
+    end_try(waiter);
+    waiter->tries++;
+    if (result->state == CHECK_FATAL && (waiter->last.state != CHECK_FATAL || waiter->tries == 1))
+        waiter->fatal_since_ms = clock_ms();
+    waiter->last = *result;
+    schedule(waiter);
+    if (!news)
+        return;
+    log_change(wait, waiter);
+    if (wait->options->changed)
+        wait->options->changed(wait->options->context, index, result);
+}
+
+static void take_failure(struct wait *wait, size_t index, const char *reason)
+{
+    struct check_result result = {.state = CHECK_RETRY, .status = EXIT_UNAVAILABLE};
+
+    (void)snprintf(result.reason, sizeof(result.reason), "%s", reason);
+    take_result(wait, index, &result);
+}
+
+static bool is_ready(const struct waiter *waiter)
+{
+    return waiter->tries > 0 && waiter->last.state == CHECK_READY;
+}
+
+/* ---- the loop ---- */
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t try_deadline(const struct wait *wait)
+{
+    return earlier(clock_ms() + wait->options->try_timeout_ms, wait->deadline_ms);
+}
+
+/* Start what is due, end what hangs. */
+static void advance(struct wait *wait, size_t index)
+{
+    struct waiter *waiter = &wait->waiters[index];
+    int64_t now_ms = clock_ms();
+
+    if (is_ready(waiter))
+        return;
+    if (waiter->pid && now_ms >= waiter->killed_at_ms)
+        take_failure(wait, index, "no answer, the try was ended");
+    else if (!waiter->pid && now_ms >= waiter->next_try_ms &&
+             start_try(waiter, try_deadline(wait)) < 0)
+        take_failure(wait, index, strerror(errno));
+}
+
+static int64_t next_event_ms(const struct wait *wait)
+{
+    int64_t next_ms = earlier(wait->deadline_ms, wait->reminder_ms);
+
+    for (size_t i = 0; i < wait->count; i++) {
+        const struct waiter *waiter = &wait->waiters[i];
+
+        if (!is_ready(waiter))
+            next_ms = earlier(next_ms, waiter->pid ? waiter->killed_at_ms : waiter->next_try_ms);
+    }
+    return next_ms;
+}
+
+static void take_results(struct wait *wait)
+{
+    struct check_result result;
+
+    for (size_t i = 0; i < wait->count; i++) {
+        if (!wait->waiters[i].pid || !wait->polls[i].revents)
+            continue;
+        if (read(wait->waiters[i].fd, &result, sizeof(result)) == sizeof(result))
+            take_result(wait, i, &result);
+        else
+            take_failure(wait, i, "the check ended without a result");
+    }
+}
+
+/* Sleep until something happens. true when the wait is cancelled. */
+static bool sleep_on(struct wait *wait)
+{
+    struct pollfd *cancel = &wait->polls[wait->count];
+
+    for (size_t i = 0; i < wait->count; i++)
+        wait->polls[i] = (struct pollfd){
+            .fd = wait->waiters[i].pid ? wait->waiters[i].fd : -1, .events = POLLIN};
+    *cancel = (struct pollfd){.fd = wait->options->cancel_fd, .events = POLLIN};
+    if (poll(wait->polls, wait->count + 1, clock_left_ms(next_event_ms(wait))) <= 0)
+        return false;
+    if (cancel->revents)
+        return true;
+    take_results(wait);
+    return false;
+}
+
+static void remind(struct wait *wait)
+{
+    char took[CLOCK_DURATION_BYTES];
+    int64_t now_ms = clock_ms();
+
+    if (now_ms < wait->reminder_ms)
+        return;
+    wait->reminder_ms = now_ms + REMINDER_MS;
+    clock_format_duration(now_ms - wait->started_ms, took, sizeof(took));
+    for (size_t i = 0; i < wait->count; i++)
+        if (!is_ready(&wait->waiters[i]))
+            log_info("wait", "%s still not ready after %s: %s", wait->waiters[i].target->url, took,
+                     wait->waiters[i].last.reason);
+}
+
+/* ---- the end ---- */
+
+static bool all_ready(const struct wait *wait)
+{
+    for (size_t i = 0; i < wait->count; i++)
+        if (!is_ready(&wait->waiters[i]))
+            return false;
+    return true;
+}
+
+/* A login that may lock an account is tried once. */
+static const struct waiter *find_fatal(const struct wait *wait)
+{
+    for (size_t i = 0; i < wait->count; i++) {
+        const struct waiter *waiter = &wait->waiters[i];
+        int64_t grace_ms = waiter->target->lockout ? 0 : wait->options->fatal_grace_ms;
+
+        if (waiter->tries && waiter->last.state == CHECK_FATAL &&
+            clock_ms() - waiter->fatal_since_ms >= grace_ms)
+            return waiter;
+    }
+    return NULL;
+}
+
+static int timed_out(const struct wait *wait, struct err *err)
+{
+    char took[CLOCK_DURATION_BYTES];
+    BUF_AUTO text = BUF_INIT(ERR_MESSAGE_BYTES);
+
+    for (size_t i = 0; i < wait->count; i++) {
+        const struct waiter *waiter = &wait->waiters[i];
+
+        if (!is_ready(waiter))
+            (void)buf_printf(&text, "%s%s: %s", text.len ? "; " : "", waiter->target->url,
+                             waiter->tries ? waiter->last.reason : "no answer yet");
+    }
+    return err_set(err, EXIT_UNAVAILABLE, "not ready after %s: %s",
+                   clock_format_duration(wait->options->timeout_ms, took, sizeof(took)),
+                   buf_str(&text));
+}
+
+static int run(struct wait *wait, struct err *err)
+{
+    const struct waiter *fatal;
+
+    for (;;) {
+        for (size_t i = 0; i < wait->count; i++)
+            advance(wait, i);
+        if (all_ready(wait))
+            return 0;
+        fatal = find_fatal(wait);
+        if (fatal)
+            return err_set(err, fatal->last.status, "%s: %s", fatal->target->url,
+                           fatal->last.reason);
+        if (clock_ms() >= wait->deadline_ms)
+            return timed_out(wait, err);
+        remind(wait);
+        if (sleep_on(wait))
+            return err_set(err, EXIT_SIGNAL_BASE + SIGTERM, "the wait was cancelled");
+    }
+}
+
+static void start(struct wait *wait, const struct target *targets)
+{
+    wait->started_ms = clock_ms();
+    wait->reminder_ms = wait->started_ms + REMINDER_MS;
+    wait->deadline_ms =
+        wait->options->timeout_ms ? wait->started_ms + wait->options->timeout_ms : CLOCK_NEVER;
+    for (size_t i = 0; i < wait->count; i++)
+        wait->waiters[i] =
+            (struct waiter){.target = &targets[i], .fd = -1, .delay_ms = FIRST_DELAY_MS};
+}
+
+int wait_for_targets(const struct target *targets, size_t count, const struct wait_options *options,
+                     struct err *err)
+{
+    struct wait wait = {.options = options, .count = count};
+    int result;
+
+    wait.waiters = calloc(count + 1, sizeof(*wait.waiters));
+    wait.polls = calloc(count + 1, sizeof(*wait.polls));
+    if (wait.waiters && wait.polls) {
+        start(&wait, targets);
+        result = run(&wait, err);
+    } else {
+        wait.count = 0;
+        result = err_set(err, EXIT_INTERNAL, "out of memory");
+    }
+    for (size_t i = 0; i < wait.count; i++)
+        end_try(&wait.waiters[i]);
+    free(wait.waiters);
+    free(wait.polls);
+    return result;
+}

@@ -1,0 +1,156 @@
+#include "entrypoint/lifecycle.h"
+
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <stdlib.h>
+
+/* wait_status as waitpid() gives it */
+#define EXITED(code) ((code) << 8)
+#define SIGNALED(signo) (signo)
+
+static bool service_may_run(enum lifecycle_phase phase)
+{
+    return phase >= LIFE_START && phase < LIFE_END;
+}
+
+Test(lifecycle, every_cell_of_the_table_is_written)
+{
+    for (int phase = 0; phase < LIFECYCLE_PHASES; phase++) {
+        for (int event = 0; event < LIFECYCLE_EVENTS; event++)
+            cr_expect(lifecycle_step((enum lifecycle_phase)phase, (enum lifecycle_event)event)->set,
+                      "phase %d, event %d", phase, event);
+    }
+}
+
+Test(lifecycle, a_phase_is_never_left_backwards)
+{
+    for (int phase = 0; phase < LIFECYCLE_PHASES; phase++) {
+        for (int event = 0; event < LIFECYCLE_EVENTS; event++) {
+            const struct lifecycle_cell *cell =
+                lifecycle_step((enum lifecycle_phase)phase, (enum lifecycle_event)event);
+
+            if (!cell->ignored)
+                cr_expect((int)cell->next >= phase, "phase %d, event %d", phase, event);
+        }
+    }
+}
+
+Test(lifecycle, the_end_is_reached_only_when_no_descendant_is_left)
+{
+    for (int phase = 0; phase < LIFE_END; phase++) {
+        for (int event = 0; event < LIFECYCLE_EVENTS; event++) {
+            const struct lifecycle_cell *cell =
+                lifecycle_step((enum lifecycle_phase)phase, (enum lifecycle_event)event);
+
+            if (!cell->ignored && cell->next == LIFE_END)
+                cr_expect(event == EVENT_ALL_GONE);
+        }
+    }
+}
+
+Test(lifecycle, a_stop_leaves_every_phase_in_which_something_goes_on_as_before)
+{
+    for (int phase = 0; phase <= LIFE_DRAIN; phase++)
+        cr_expect(!lifecycle_step((enum lifecycle_phase)phase, EVENT_STOP)->ignored, "phase %d",
+                  phase);
+}
+
+Test(lifecycle, once_stop_was_asked_for_time_alone_reaches_the_last_rung)
+{
+    enum lifecycle_phase phase = lifecycle_step(LIFE_SERVE, EVENT_STOP)->next;
+    unsigned actions = 0;
+
+    for (int i = 0; i < LIFECYCLE_PHASES; i++) {
+        const struct lifecycle_cell *cell = lifecycle_step(phase, EVENT_TIMEOUT);
+
+        cr_assert(!cell->ignored, "stuck in %s", lifecycle_phase_name(phase));
+        actions |= cell->actions;
+        phase = cell->next;
+    }
+    cr_expect(phase == LIFE_KILL);
+    cr_expect(actions ==
+              (ACTION_STEP | ACTION_TERM | ACTION_TERM_REST | ACTION_DUMP | ACTION_KILL));
+}
+
+Test(lifecycle, ready_is_answered_in_the_serving_phase_only)
+{
+    for (int phase = 0; phase < LIFECYCLE_PHASES; phase++)
+        cr_expect((lifecycle_public_phase((enum lifecycle_phase)phase) == PHASE_SERVING) ==
+                  (phase == LIFE_SERVE));
+}
+
+/* A million random histories; each must keep what the table promises. */
+Test(lifecycle, random_histories_keep_the_invariants)
+{
+    unsigned seed = 20261122;
+
+    for (int history = 0; history < 1000000; history++) {
+        enum lifecycle_phase phase = LIFE_RENDER;
+        bool started = false, termed = false;
+
+        for (int i = 0; i < 24 && phase != LIFE_END; i++) {
+            enum lifecycle_event event = (enum lifecycle_event)(rand_r(&seed) % LIFECYCLE_EVENTS);
+            const struct lifecycle_cell *cell = lifecycle_step(phase, event);
+
+            if (cell->ignored)
+                continue;
+            if (cell->actions & ACTION_SERVICE) {
+                cr_assert(!started);
+                started = true;
+            }
+            if (cell->actions & (ACTION_TERM | ACTION_TERM_REST))
+                termed = true;
+            if (cell->actions & ACTION_STEP)
+                cr_assert(lifecycle_has_step(cell->next));
+            if (cell->next == LIFE_END)
+                cr_assert(termed, "ended without anybody having been told");
+            if (service_may_run(phase) && phase < LIFE_SWEEP)
+                cr_assert(started);
+            phase = cell->next;
+        }
+    }
+}
+
+struct ending_case {
+    const char *what;
+    struct lifecycle_ending ending;
+    int status;
+};
+
+Test(lifecycle, the_exit_status_follows_the_cause)
+{
+    const struct ending_case cases[] = {
+        {"a step failed", {.step_failed = true, .step_status = 77}, 77},
+        {"stopped before the service ran", {.is_server = true}, 0},
+        {"a server that ended with 0 unasked", {.is_server = true, .ran = true}, 1},
+        {"a command that ended with 0", {.ran = true}, 0},
+        {"a command's own status", {.ran = true, .wait_status = EXITED(42)}, 42},
+        {"an unasked 143", {.is_server = true, .ran = true, .wait_status = EXITED(143)}, 143},
+        {"killed by somebody", {.ran = true, .wait_status = SIGNALED(SIGKILL)}, 137},
+        {"143 after a stop",
+         {.is_server = true, .ran = true, .stop_passed = true, .wait_status = EXITED(143)},
+         0},
+        {"any status after a stop",
+         {.is_server = true, .ran = true, .stop_passed = true, .wait_status = EXITED(3)},
+         0},
+        {"KILL after a stop",
+         {.ran = true, .stop_passed = true, .killed = true, .wait_status = SIGNALED(SIGKILL)},
+         137},
+        {"not usable in time",
+         {.is_server = true, .ran = true, .stop_passed = true, .late = true},
+         69},
+        {"a leftover needed KILL after the service failed",
+         {.is_server = true, .ran = true, .killed = true, .wait_status = EXITED(255)},
+         255},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        cr_expect(lifecycle_exit_status(&cases[i].ending) == cases[i].status, "%s: got %d",
+                  cases[i].what, lifecycle_exit_status(&cases[i].ending));
+}
+
+Test(lifecycle, every_phase_has_a_name)
+{
+    for (int phase = 0; phase < LIFECYCLE_PHASES; phase++)
+        cr_expect(lifecycle_phase_name((enum lifecycle_phase)phase) != NULL);
+}

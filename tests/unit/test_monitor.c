@@ -1,0 +1,314 @@
+/* The health worker as PID 1 starts it: a forked process. The service it asks is another of our own
+ * HTTP servers, over a snapshot that the test holds: SERVING answers 200, any other phase 503. */
+#include "common/clock.h"
+#include "common/fd.h"
+#include "probes/monitor.h"
+#include "probes/server.h"
+
+#include <criterion/criterion.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PATIENCE_MS 10000
+
+/* What the worker's make_plan hands out, and what it counts: shared with the worker. */
+struct rig {
+    char url[64];    /* empty: no service */
+    char ui_url[64]; /* empty: no UI */
+    int64_t timeout_ms;
+    int plan_failures; /* before the first success */
+    atomic_int plans;
+};
+
+static struct rig *rig;
+static struct snapshot *snapshot; /* the pod's */
+static struct snapshot *service;  /* the service's own */
+static struct server *server;
+static int service_fd, ready[2];
+static pid_t worker;
+
+static uint16_t port_of(int fd)
+{
+    struct sockaddr_in6 address;
+    socklen_t size = sizeof(address);
+
+    cr_assert_eq(getsockname(fd, (struct sockaddr *)&address, &size), 0);
+    return ntohs(address.sin6_port);
+}
+
+static void set_up(void)
+{
+    struct err err = {0};
+
+    rig = mmap(NULL, sizeof(*rig), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    cr_assert_neq(rig, MAP_FAILED);
+    rig->timeout_ms = 2000;
+    snapshot = snapshot_new("run");
+    service = snapshot_new("service");
+    cr_assert(snapshot && service);
+    service_fd = server_listen(0, &err);
+    cr_assert_geq(service_fd, 0, "%s", err.message);
+    (void)snprintf(rig->url, sizeof(rig->url), "http://127.0.0.1:%u/readyz", port_of(service_fd));
+    cr_assert_eq(pipe(ready), 0);
+}
+
+static void start_service(void)
+{
+    struct err err = {0};
+
+    cr_assert_eq(server_start(service, service_fd, &server, &err), 0, "%s", err.message);
+}
+
+static void kill_worker(void)
+{
+    if (worker > 0) {
+        (void)kill(worker, SIGKILL);
+        (void)waitpid(worker, NULL, 0);
+    }
+    worker = 0;
+}
+
+static void tear_down(void)
+{
+    kill_worker();
+    server_stop(server);
+    fd_close(&service_fd);
+    fd_close(&ready[0]);
+    fd_close(&ready[1]);
+}
+
+TestSuite(monitor, .init = set_up, .fini = tear_down, .timeout = 60);
+
+static int make_plan(void *context, struct monitor_plan *ret, struct err *err)
+{
+    (void)context;
+    if (atomic_fetch_add(&rig->plans, 1) < rig->plan_failures)
+        return err_set(err, EXIT_CONFIG, "hive-site.xml is not there");
+    memset(ret, 0, sizeof(*ret));
+    ret->interval_ms = 200;
+    ret->timeout_ms = rig->timeout_ms;
+    ret->has_service = rig->url[0] != '\0';
+    ret->has_ui = rig->ui_url[0] != '\0';
+    if (ret->has_service && target_parse(rig->url, &ret->service, err) < 0)
+        return -1;
+    if (ret->has_ui && target_parse(rig->ui_url, &ret->ui, err) < 0)
+        return -1;
+    ret->ui.any_status = true;
+    return 0;
+}
+
+static void start_worker(int listen_fd)
+{
+    worker = fork();
+    cr_assert_geq(worker, 0);
+    if (worker == 0) {
+        struct monitor monitor = {.snapshot = snapshot,
+                                  .listen_fd = listen_fd,
+                                  .ready_fd = ready[1],
+                                  .make_plan = make_plan};
+        sigset_t all;
+
+        (void)sigfillset(&all);
+        (void)sigprocmask(SIG_SETMASK, &all, NULL);
+        _exit(monitor_run(&monitor));
+    }
+}
+
+/* The worker's byte, within ms. */
+static bool was_announced(int ms)
+{
+    struct pollfd poll_fd = {.fd = ready[0], .events = POLLIN};
+    char byte;
+
+    return poll(&poll_fd, 1, ms) == 1 && read(ready[0], &byte, 1) == 1;
+}
+
+static bool has_state(enum snapshot_check check, enum check_state state)
+{
+    int64_t deadline = clock_ms() + PATIENCE_MS;
+
+    while (clock_ms() < deadline) {
+        struct snapshot_result result = snapshot_result(snapshot, check);
+
+        if (result.asked && result.state == state)
+            return true;
+        (void)usleep(20000);
+    }
+    return false;
+}
+
+static uint64_t asked(void)
+{
+    struct snapshot_result result = snapshot_result(snapshot, SNAPSHOT_ALIVE);
+
+    return result.passed + result.failed;
+}
+
+static bool is_asked_again(void)
+{
+    int64_t deadline = clock_ms() + PATIENCE_MS;
+    uint64_t before = asked();
+
+    while (clock_ms() < deadline && asked() == before)
+        (void)usleep(20000);
+    return asked() != before;
+}
+
+Test(monitor, nothing_is_asked_before_the_service_starts)
+{
+    snapshot_set_phase(snapshot, PHASE_WAITING);
+    start_worker(-1);
+    cr_expect_not(was_announced(700));
+    cr_expect_eq(atomic_load(&rig->plans), 0);
+    cr_expect_eq(asked(), 0);
+}
+
+Test(monitor, the_first_success_is_announced_once_and_failures_come_and_go)
+{
+    snapshot_set_phase(snapshot, PHASE_STARTING);
+    start_service();
+    start_worker(-1);
+    cr_expect(has_state(SNAPSHOT_ALIVE, CHECK_RETRY));
+    cr_expect(has_state(SNAPSHOT_USABLE, CHECK_RETRY));
+    cr_expect_not(was_announced(0));
+
+    snapshot_set_phase(service, PHASE_SERVING);
+    cr_assert(was_announced(PATIENCE_MS));
+    cr_expect(has_state(SNAPSHOT_ALIVE, CHECK_READY));
+    cr_expect(has_state(SNAPSHOT_USABLE, CHECK_READY));
+    cr_expect_not(snapshot_result(snapshot, SNAPSHOT_UI).asked);
+
+    snapshot_set_phase(snapshot, PHASE_SERVING);
+    snapshot_set_phase(service, PHASE_STOPPING);
+    cr_expect(has_state(SNAPSHOT_ALIVE, CHECK_RETRY));
+    snapshot_set_phase(service, PHASE_SERVING);
+    cr_expect(has_state(SNAPSHOT_USABLE, CHECK_READY));
+    cr_expect_not(was_announced(500), "only the first success is announced");
+}
+
+Test(monitor, an_interface_that_answers_anything_is_up_and_its_loss_keeps_clients_away)
+{
+    struct err err = {0};
+    struct server *ui = NULL;
+    struct snapshot *ui_snapshot = snapshot_new("ui");
+    FD_AUTO ui_fd = server_listen(0, &err);
+
+    cr_assert_geq(ui_fd, 0, "%s", err.message);
+    (void)snprintf(rig->ui_url, sizeof(rig->ui_url), "http://127.0.0.1:%u/none", port_of(ui_fd));
+    rig->timeout_ms = 500;
+    cr_assert_eq(server_start(ui_snapshot, ui_fd, &ui, &err), 0, "%s", err.message);
+    start_service();
+    snapshot_set_phase(service, PHASE_SERVING);
+    snapshot_set_phase(snapshot, PHASE_STARTING);
+    start_worker(-1);
+    cr_assert(was_announced(PATIENCE_MS));
+    cr_expect(has_state(SNAPSHOT_UI, CHECK_READY), "a 404 is an answer");
+
+    server_stop(ui);
+    cr_expect(has_state(SNAPSHOT_UI, CHECK_RETRY));
+    cr_expect(has_state(SNAPSHOT_USABLE, CHECK_RETRY));
+    cr_expect(has_state(SNAPSHOT_ALIVE, CHECK_READY));
+}
+
+Test(monitor, a_new_worker_of_a_serving_pod_takes_over_quietly)
+{
+    snapshot_set_phase(snapshot, PHASE_SERVING);
+    snapshot_set_connects(snapshot, 5);
+    snapshot_set_phase(service, PHASE_SERVING);
+    start_service();
+    start_worker(-1);
+    cr_expect(has_state(SNAPSHOT_USABLE, CHECK_READY));
+    cr_expect_not(was_announced(500));
+    cr_expect_geq(snapshot_connects(snapshot), 5, "the connections of earlier workers count");
+}
+
+Test(monitor, a_draining_pod_is_not_asked_any_more)
+{
+    uint64_t before;
+
+    snapshot_set_phase(snapshot, PHASE_SERVING);
+    snapshot_set_phase(service, PHASE_SERVING);
+    start_service();
+    start_worker(-1);
+    cr_assert(has_state(SNAPSHOT_USABLE, CHECK_READY));
+    cr_expect(is_asked_again());
+    snapshot_set_phase(snapshot, PHASE_DRAINING);
+    (void)usleep(600000);
+    before = asked();
+    (void)usleep(800000);
+    cr_expect_eq(asked(), before);
+}
+
+Test(monitor, a_plan_that_cannot_be_made_is_tried_again)
+{
+    rig->plan_failures = 2;
+    snapshot_set_phase(snapshot, PHASE_STARTING);
+    snapshot_set_phase(service, PHASE_SERVING);
+    start_service();
+    start_worker(-1);
+    cr_expect(was_announced(PATIENCE_MS));
+    cr_expect_eq(atomic_load(&rig->plans), 3, "and made once");
+}
+
+Test(monitor, without_a_service_to_ask_a_running_one_counts_as_usable)
+{
+    rig->url[0] = '\0';
+    snapshot_set_phase(snapshot, PHASE_STARTING);
+    start_worker(-1);
+    cr_expect(was_announced(PATIENCE_MS));
+    cr_expect_eq(asked(), 0);
+}
+
+Test(monitor, a_check_that_hangs_ends_the_worker_and_fails_the_probe)
+{
+    struct snapshot_result result;
+    int status;
+
+    /* Nobody accepts: the kernel completes the connection and the answer never comes. The alarm is
+     * sent rather than waited for, because a check that keeps its deadline cannot be made to hang.
+     */
+    rig->timeout_ms = 30000;
+    snapshot_set_phase(snapshot, PHASE_SERVING);
+    start_worker(-1);
+    while (atomic_load(&rig->plans) == 0)
+        (void)usleep(20000);
+    (void)usleep(300000);
+    cr_assert_eq(kill(worker, SIGALRM), 0);
+    cr_assert_eq(waitpid(worker, &status, 0), worker);
+    worker = 0;
+    cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == EXIT_INTERNAL, "%#x", status);
+    result = snapshot_result(snapshot, SNAPSHOT_ALIVE);
+    cr_expect(result.asked && result.state == CHECK_RETRY);
+    cr_expect_str_eq(result.reason, "the check itself hung");
+}
+
+Test(monitor, it_serves_the_snapshot_in_every_phase)
+{
+    struct err err = {0};
+    FD_AUTO listen_fd = server_listen(0, &err);
+    TARGET_AUTO live = {0}, ready_target = {0};
+    struct check_result result;
+    char url[64];
+
+    cr_assert_geq(listen_fd, 0, "%s", err.message);
+    (void)snprintf(url, sizeof(url), "http://127.0.0.1:%u/livez", port_of(listen_fd));
+    cr_assert_eq(target_parse(url, &live, &err), 0, "%s", err.message);
+    (void)snprintf(url, sizeof(url), "http://127.0.0.1:%u/readyz", port_of(listen_fd));
+    cr_assert_eq(target_parse(url, &ready_target, &err), 0, "%s", err.message);
+    rig->url[0] = '\0';
+    start_worker(listen_fd);
+    for (enum phase phase = 0; phase < PHASE_COUNT; phase++) {
+        snapshot_set_phase(snapshot, phase);
+        check_target(&live, clock_ms() + PATIENCE_MS, &result);
+        cr_expect_eq(result.state, CHECK_READY, "%s: %s", phase_name(phase), result.reason);
+        check_target(&ready_target, clock_ms() + PATIENCE_MS, &result);
+        cr_expect_eq(result.state == CHECK_READY, phase == PHASE_SERVING, "%s", phase_name(phase));
+    }
+}

@@ -1,0 +1,322 @@
+/* Files are replaced all or none, with tight modes, and nothing is left behind. */
+#include "confgen/write.h"
+
+#include <criterion/criterion.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char home[] = "/tmp/test-write-XXXXXX";
+
+/* Each test has a folder of its own to itself. */
+static void enter_folder(void)
+{
+    cr_assert(mkdtemp(home) && chdir(home) == 0 && mkdir("conf", 0700) == 0);
+    umask(022);
+}
+
+static void leave_folder(void)
+{
+    char command[64];
+
+    (void)umount("conf/a");
+    (void)umount("conf");
+    (void)snprintf(command, sizeof(command), "rm -rf %s", home);
+    (void)!system(command);
+}
+
+TestSuite(write, .init = enter_folder, .fini = leave_folder);
+
+static void put_file(const char *name, const char *content, mode_t mode)
+{
+    int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+    cr_assert(fd >= 0 && fchmod(fd, mode) == 0);
+    cr_assert(write(fd, content, strlen(content)) == (ssize_t)strlen(content));
+    close(fd);
+}
+
+static void expect_file(const char *name, const char *content, mode_t mode)
+{
+    char text[64] = "";
+    struct stat status;
+    int fd = open(name, O_RDONLY | O_NOFOLLOW);
+
+    cr_assert(fd >= 0, "%s is not there", name);
+    cr_assert(read(fd, text, sizeof(text) - 1) >= 0 && fstat(fd, &status) == 0);
+    close(fd);
+    cr_expect_str_eq(text, content);
+    cr_expect_eq(status.st_mode & 07777, mode, "%s has mode %o", name, status.st_mode & 07777);
+}
+
+/* The number of names in conf, dot files included. */
+static int count_names(void)
+{
+    DIR *folder = opendir("conf");
+    int count = -2;
+
+    while (readdir(folder))
+        count++;
+    closedir(folder);
+    return count;
+}
+
+static int stage(struct write_set *set, const char *target, const char *content, struct err *err)
+{
+    return write_stage(set, target, content, strlen(content), err);
+}
+
+/* A mount namespace for this test's process. */
+static void unshare_mounts(void)
+{
+    if (unshare(CLONE_NEWNS) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
+        cr_skip_test("no mount namespace here");
+    cr_assert(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
+}
+
+Test(write, replaces_all_files_and_leaves_nothing_else)
+{
+    BUF_AUTO warnings = BUF_INIT(4096);
+    struct write_set *set = write_set_new();
+    struct err err;
+
+    put_file("conf/a", "old", 0644);
+    cr_assert(stage(set, "conf/a", "new a", &err) == 0);
+    cr_assert(stage(set, "conf/b", "new b", &err) == 0);
+    cr_assert(stage(set, "conf/../c", "new c", &err) == 0);
+    expect_file("conf/a", "old", 0644);
+    expect_file("conf/.a.sparkpod", "new a", 0600);
+    cr_assert(write_commit(set, &warnings, &err) == 0);
+    write_set_free(set);
+    expect_file("conf/a", "new a", 0600);
+    expect_file("conf/b", "new b", 0600);
+    expect_file("c", "new c", 0600);
+    cr_expect_eq(count_names(), 2);
+    cr_expect_eq(warnings.len, 0);
+}
+
+Test(write, keeps_a_stricter_mode)
+{
+    BUF_AUTO warnings = BUF_INIT(4096);
+    struct write_set *set = write_set_new();
+    struct err err;
+
+    put_file("conf/a", "old", 0440);
+    cr_assert(stage(set, "conf/a", "new", &err) == 0);
+    cr_assert(write_commit(set, &warnings, &err) == 0);
+    write_set_free(set);
+    expect_file("conf/a", "new", 0400);
+}
+
+Test(write, works_in_the_current_folder_and_with_empty_files)
+{
+    BUF_AUTO warnings = BUF_INIT(4096);
+    struct write_set *set = write_set_new();
+    struct err err;
+
+    cr_assert(stage(set, "a", "", &err) == 0);
+    cr_assert(write_commit(set, &warnings, &err) == 0);
+    write_set_free(set);
+    expect_file("a", "", 0600);
+    write_set_free(NULL);
+}
+
+Test(write, replaces_what_a_killed_run_left)
+{
+    BUF_AUTO warnings = BUF_INIT(4096);
+    struct write_set *set = write_set_new();
+    struct err err;
+
+    put_file("conf/.a.sparkpod", "half of it, and longer", 0644);
+    cr_assert(stage(set, "conf/a", "new", &err) == 0);
+    cr_assert(write_commit(set, &warnings, &err) == 0);
+    write_set_free(set);
+    expect_file("conf/a", "new", 0600);
+    cr_expect_eq(count_names(), 1);
+}
+
+Test(write, does_not_follow_a_staged_name_that_is_a_link)
+{
+    BUF_AUTO warnings = BUF_INIT(4096);
+    struct write_set *set = write_set_new();
+    struct err err;
+
+    put_file("victim", "safe", 0600);
+    cr_assert(symlink("../victim", "conf/.a.sparkpod") == 0);
+    cr_assert(stage(set, "conf/a", "new", &err) == 0);
+    cr_assert(write_commit(set, &warnings, &err) == 0);
+    write_set_free(set);
+    expect_file("victim", "safe", 0600);
+    expect_file("conf/a", "new", 0600);
+}
+
+Test(write, replaces_a_link_and_not_what_it_points_to)
+{
+    BUF_AUTO warnings = BUF_INIT(4096);
+    struct write_set *set = write_set_new();
+    struct err err;
+
+    put_file("real", "old", 0444);
+    cr_assert(symlink("../real", "conf/a") == 0 && symlink("gone", "conf/b") == 0);
+    cr_assert(stage(set, "conf/a", "new", &err) == 0);
+    cr_assert(stage(set, "conf/b", "new", &err) == 0);
+    cr_assert(write_commit(set, &warnings, &err) == 0);
+    write_set_free(set);
+    expect_file("real", "old", 0444);
+    expect_file("conf/a", "new", 0600);
+    expect_file("conf/b", "new", 0600);
+}
+
+Test(write, leaves_no_trace_of_a_set_that_was_not_committed)
+{
+    struct write_set *set = write_set_new();
+    struct err err;
+
+    put_file("conf/a", "old", 0644);
+    cr_assert(mkdir("conf/folder", 0700) == 0);
+    cr_assert(stage(set, "conf/a", "new", &err) == 0);
+    cr_assert(stage(set, "conf/folder", "new", &err) == -1);
+    cr_expect_str_eq(err.message, "conf/folder is not a regular file");
+    write_set_free(set);
+    expect_file("conf/a", "old", 0644);
+    cr_expect_eq(count_names(), 2);
+}
+
+Test(write, undoes_a_commit_that_fails_half_way)
+{
+    static const char *const names[] = {"conf/a", "conf/b", "conf/c", "conf/d"};
+    BUF_AUTO warnings = BUF_INIT(4096);
+
+    put_file("conf/a", "old", 0644);
+    put_file("conf/c", "old", 0640);
+    for (size_t missing = 0; missing < 4; missing++) {
+        struct write_set *set = write_set_new();
+        char temp[32];
+        struct err err;
+
+        for (size_t i = 0; i < 4; i++)
+            cr_assert(stage(set, names[i], "new", &err) == 0);
+        (void)snprintf(temp, sizeof(temp), "conf/.%s.sparkpod", names[missing] + 5);
+        cr_assert(unlink(temp) == 0);
+        cr_expect(write_commit(set, &warnings, &err) == -1);
+        cr_expect_eq(err.status, EXIT_CONFIG);
+        write_set_free(set);
+        expect_file("conf/a", "old", 0644);
+        expect_file("conf/c", "old", 0640);
+        cr_expect_eq(count_names(), 2);
+    }
+}
+
+Test(write, is_refused_while_another_set_uses_the_folder)
+{
+    struct write_set *one = write_set_new(), *two = write_set_new();
+    struct err err;
+
+    cr_assert(stage(one, "conf/a", "one", &err) == 0);
+    cr_expect(stage(two, "conf/b", "two", &err) == -1);
+    cr_expect_eq(err.status, EXIT_UNAVAILABLE);
+    cr_expect_str_eq(err.message, "another sparkpod is writing to conf");
+    write_set_free(one);
+    cr_expect(stage(two, "conf/b", "two", &err) == 0);
+    write_set_free(two);
+}
+
+Test(write, says_what_to_do_about_the_folder)
+{
+    struct write_set *set = write_set_new();
+    struct err err;
+
+    cr_expect(stage(set, "nowhere/a", "new", &err) == -1);
+    cr_expect_str_eq(
+        err.message,
+        "cannot write in nowhere: No such file or directory (mount an emptyDir there)");
+    put_file("file", "", 0600);
+    cr_expect(stage(set, "file/a", "new", &err) == -1);
+    cr_expect_eq(err.status, EXIT_CONFIG);
+    write_set_free(set);
+
+    cr_assert(chmod("conf", 0555) == 0);
+    if (geteuid() == 0)
+        cr_assert(chmod(home, 0755) == 0 && setresuid(65534, 65534, 0) == 0);
+    set = write_set_new();
+    cr_expect(stage(set, "conf/a", "new", &err) == -1);
+    cr_expect_eq(err.status, EXIT_REFUSED);
+    cr_expect_str_eq(err.message, "cannot write in conf: Permission denied (mount an emptyDir "
+                                  "there, or set fsGroup to a group of this user)");
+    write_set_free(set);
+    (void)!setresuid(0, 0, 0);
+}
+
+Test(write, says_that_a_folder_is_read_only_or_full)
+{
+    char content[65536];
+    struct write_set *set = write_set_new();
+    struct err err;
+
+    unshare_mounts();
+    cr_assert(mount("none", "conf", "tmpfs", 0, "size=16k") == 0);
+    memset(content, 'x', sizeof(content));
+    cr_expect(write_stage(set, "conf/a", content, sizeof(content), &err) == -1);
+    cr_expect_str_eq(err.message, "cannot write in conf: No space left on device (give it more "
+                                  "space, or mount an emptyDir there)");
+    write_set_free(set);
+    cr_expect_eq(count_names(), 0);
+
+    cr_assert(mount("none", "conf", NULL, MS_REMOUNT | MS_RDONLY, NULL) == 0);
+    set = write_set_new();
+    cr_expect(stage(set, "conf/a", "new", &err) == -1);
+    cr_expect_str_eq(err.message, "cannot write in conf: Read-only file system (a ConfigMap and a "
+                                  "Secret are read-only: mount an emptyDir there)");
+    cr_expect_eq(err.status, EXIT_REFUSED);
+    write_set_free(set);
+}
+
+Test(write, writes_a_mounted_file_in_place_and_says_so)
+{
+    BUF_AUTO warnings = BUF_INIT(4096);
+    struct write_set *set = write_set_new();
+    struct err err;
+
+    unshare_mounts();
+    put_file("real", "old and longer", 0644);
+    put_file("conf/a", "", 0644);
+    put_file("conf/b", "old", 0644);
+    cr_assert(mount("real", "conf/a", NULL, MS_BIND, NULL) == 0);
+    cr_assert(stage(set, "conf/a", "new", &err) == 0);
+    cr_assert(stage(set, "conf/b", "new", &err) == 0);
+    cr_assert(write_commit(set, &warnings, &err) == 0, "%s", err.message);
+    write_set_free(set);
+    expect_file("real", "new", 0644);
+    expect_file("conf/b", "new", 0600);
+    cr_expect_str_eq(buf_str(&warnings), "conf/a is a mount of its own and was written in place, "
+                                         "not atomically: mount its folder instead\n");
+    cr_expect_eq(count_names(), 2);
+}
+
+Test(write, leaves_all_as_it_was_if_a_mounted_file_is_read_only)
+{
+    BUF_AUTO warnings = BUF_INIT(4096);
+    struct write_set *set = write_set_new();
+    struct err err;
+
+    unshare_mounts();
+    put_file("conf/a", "old", 0644);
+    put_file("conf/b", "old", 0644);
+    cr_assert(mount("conf/a", "conf/a", NULL, MS_BIND, NULL) == 0);
+    cr_assert(mount("none", "conf/a", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL) == 0);
+    cr_assert(stage(set, "conf/a", "new", &err) == 0);
+    cr_assert(stage(set, "conf/b", "new", &err) == 0);
+    cr_expect(write_commit(set, &warnings, &err) == -1);
+    cr_expect_str_eq(err.message, "cannot write in conf/a: Read-only file system (a ConfigMap and "
+                                  "a Secret are read-only: mount an emptyDir there)");
+    write_set_free(set);
+    expect_file("conf/a", "old", 0644);
+    expect_file("conf/b", "old", 0644);
+    cr_expect_eq(count_names(), 2);
+}
