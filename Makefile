@@ -28,7 +28,7 @@ LDFLAGS_release := -static -Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,--bu
 ifeq ($(FLAVOUR),release)
 CC := musl-gcc
 STATIC_PREFIX = $(eval STATIC_PREFIX := $$(shell deps/build-static))$(STATIC_PREFIX)
-LIB_CFLAGS = -isystem $(STATIC_PREFIX)/include $(shell cat $(STATIC_PREFIX)/cflags 2>/dev/null)
+LIB_CFLAGS = $(shell cat $(STATIC_PREFIX)/compile.flags)
 LIBS = $(shell cat $(STATIC_PREFIX)/link.flags)
 else
 LIB_CFLAGS = $(eval LIB_CFLAGS := $$(shell pkg-config --cflags $(PACKAGES)))$(LIB_CFLAGS)

@@ -123,6 +123,8 @@ int http_failed(CURL *curl, CURLcode code, int64_t started_ms, struct err *err)
         return err_set(err, EXIT_UNAVAILABLE, "the server's certificate is not trusted");
     if (code == CURLE_SSL_CONNECT_ERROR)
         return err_set(err, EXIT_UNAVAILABLE, "TLS handshake failed");
+    if (code == CURLE_UNSUPPORTED_PROTOCOL) /* an answer that looks like HTTP/0.9 */
+        return err_set(err, EXIT_UNAVAILABLE, "the answer is not HTTP");
     if (code == CURLE_GOT_NOTHING || code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR)
         return err_set(err, EXIT_UNAVAILABLE, "connection closed without an answer");
     return err_set(err, EXIT_UNAVAILABLE, "%s", curl_easy_strerror(code));

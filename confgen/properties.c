@@ -9,6 +9,9 @@
 /* A line of a file that was read into a buf; the marked text is up to four times a result. */
 #define LINE_MAX_BYTES ((size_t)64 << 20)
 
+/* A backslash and one of the letters stand for the byte of the same place. */
+static const char escape_letters[] = "tnrf", escaped_bytes[] = "\t\n\r\f";
+
 static bool is_line_end(char c)
 {
     return c == '\n' || c == '\r';
@@ -133,7 +136,6 @@ static int decode_unicode(const char **p, const char *end, struct buf *out)
 /* Decode the line's bytes [from, to) into out. */
 static int decode(const struct buf *line, size_t from, size_t to, struct buf *out)
 {
-    static const char letters[] = "tnrf", meanings[] = "\t\n\r\f";
     const char *p = line->data + from, *end = line->data + to, *letter;
 
     buf_clear(out);
@@ -150,8 +152,10 @@ static int decode(const struct buf *line, size_t from, size_t to, struct buf *ou
                 return -1;
             continue;
         }
-        letter = c ? strchr(letters, c) : NULL;
-        (void)buf_add_char(out, letter ? meanings[letter - letters] : c);
+        letter = c ? strchr(escape_letters, c) : NULL;
+        if (letter)
+            c = escaped_bytes[letter - escape_letters];
+        (void)buf_add_char(out, c);
     }
     return 0;
 }
@@ -222,16 +226,14 @@ int properties_read(const char *data, size_t len, pairs_fn fn, void *context, st
 
 static bool escape(struct buf *out, const char *value, size_t len, bool key)
 {
-    static const char letters[] = "tnrf", meanings[] = "\t\n\r\f";
-
     if (memchr(value, '\0', len) || !utf8_valid(value, len))
         return false;
     for (size_t i = 0; i < len; i++) {
         char c = value[i];
-        const char *meaning = strchr(meanings, c);
+        const char *short_form = strchr(escaped_bytes, c);
 
-        if (meaning)
-            (void)buf_printf(out, "\\%c", letters[meaning - meanings]);
+        if (short_form)
+            (void)buf_printf(out, "\\%c", escape_letters[short_form - escaped_bytes]);
         else if ((unsigned char)c < ' ' || c == 0x7F)
             (void)buf_printf(out, "\\u%04X", (unsigned)c);
         else if (c == '\\' || ((key || i == 0) && strchr(" =:#!", c)))

@@ -30,16 +30,21 @@ struct jobs {
     size_t count;
 };
 
+/* The job is zeroed then. */
+static void job_free(struct job *job)
+{
+    buf_free(&job->result);
+    free(job->owned_source);
+    free(job->owned_target);
+    *job = (struct job){0};
+}
+
 static void jobs_free(struct jobs *jobs)
 {
-    for (size_t i = 0; i < jobs->count; i++) {
-        buf_free(&jobs->list[i].result);
-        free(jobs->list[i].owned_source);
-        free(jobs->list[i].owned_target);
-    }
+    for (size_t i = 0; i < jobs->count; i++)
+        job_free(&jobs->list[i]);
     free(jobs->list);
 }
-#define JOBS_AUTO __attribute__((cleanup(jobs_free))) struct jobs
 
 static void free_set(struct write_set **set)
 {
@@ -119,7 +124,10 @@ static int read_source(const struct render_file *file, struct buf *content, stru
 /* Text carries all but NUL, which no configuration means. */
 static bool escape_text(struct buf *out, const char *value, size_t len)
 {
-    return !memchr(value, '\0', len) && buf_add(out, value, len) == 0;
+    if (memchr(value, '\0', len))
+        return false;
+    (void)buf_add(out, value, len);
+    return true;
 }
 
 static void expand(struct expansion *expansion, enum render_format format)
@@ -223,14 +231,17 @@ static void report_init(struct render_report *report)
 int render_files(const struct render_file *files, size_t count, struct variables *variables,
                  struct render_report *report, struct err *err)
 {
-    JOBS_AUTO jobs = {.list = calloc(count, sizeof(*jobs.list))};
+    struct jobs jobs = {.list = calloc(count, sizeof(*jobs.list))};
+    int result;
 
     report_init(report);
     if (!jobs.list && count)
         return err_set(err, EXIT_INTERNAL, "out of memory");
     for (; jobs.count < count; jobs.count++)
         jobs.list[jobs.count].file = files[jobs.count];
-    return render_jobs(&jobs, variables, report, err);
+    result = render_jobs(&jobs, variables, report, err);
+    jobs_free(&jobs);
+    return result;
 }
 
 /* ---- folders ---- */
@@ -247,18 +258,13 @@ static int by_name(const struct dirent **a, const struct dirent **b)
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-struct listing {
-    struct dirent **entries;
-    int count;
-};
-
-static void listing_free(struct listing *listing)
+/* FOLDER/NAME; NULL without memory. */
+static char *join(const char *folder, const char *name)
 {
-    for (int i = 0; i < listing->count; i++)
-        free(listing->entries[i]);
-    free(listing->entries);
+    char *path;
+
+    return asprintf(&path, "%s/%s", folder, name) < 0 ? NULL : path;
 }
-#define LISTING_AUTO __attribute__((cleanup(listing_free))) struct listing
 
 /* Add a job for a name in source, unless it is no regular file. */
 static int add_job(struct jobs *jobs, const char *source, const char *target, const char *name,
@@ -267,38 +273,42 @@ static int add_job(struct jobs *jobs, const char *source, const char *target, co
     struct job *job = &jobs->list[jobs->count];
     struct stat status;
 
-    *job = (struct job){.verbatim = format_of_name(name) == RENDER_TEXT};
+    job->owned_source = join(source, name);
+    job->owned_target = target ? join(target, name) : NULL;
+    job->file = (struct render_file){job->owned_source, job->owned_target, RENDER_AUTO};
+    job->verbatim = format_of_name(name) == RENDER_TEXT;
     jobs->count++;
-    if (asprintf(&job->owned_source, "%s/%s", source, name) < 0 ||
-        (target && asprintf(&job->owned_target, "%s/%s", target, name) < 0))
+    if (!job->owned_source || (target && !job->owned_target))
         return err_set(err, EXIT_INTERNAL, "out of memory");
     if (stat(job->owned_source, &status) < 0)
         return read_err(err, job->owned_source);
-    if (!S_ISREG(status.st_mode)) {
-        free(job->owned_source);
-        free(job->owned_target);
-        jobs->count--;
-        return 0;
-    }
-    job->file = (struct render_file){job->owned_source, job->owned_target, RENDER_AUTO};
+    if (!S_ISREG(status.st_mode))
+        job_free(&jobs->list[--jobs->count]);
     return 0;
 }
 
 int render_folder(const char *source, const char *target, struct variables *variables,
                   struct render_report *report, struct err *err)
 {
-    LISTING_AUTO listing = {0};
-    JOBS_AUTO jobs = {0};
+    struct jobs jobs = {0};
+    struct dirent **names;
+    int count, result = 0;
 
     report_init(report);
-    listing.count = scandir(source, &listing.entries, is_visible, by_name);
-    if (listing.count < 0)
+    count = scandir(source, &names, is_visible, by_name);
+    if (count < 0)
         return read_err(err, source);
-    jobs.list = calloc((size_t)listing.count, sizeof(*jobs.list));
-    if (!jobs.list && listing.count)
+    jobs.list = calloc((size_t)count + 1, sizeof(*jobs.list));
+    for (int i = 0; i < count; i++) {
+        if (jobs.list && result == 0)
+            result = add_job(&jobs, source, target, names[i]->d_name, err);
+        free(names[i]);
+    }
+    free(names);
+    if (!jobs.list)
         return err_set(err, EXIT_INTERNAL, "out of memory");
-    for (int i = 0; i < listing.count; i++)
-        if (add_job(&jobs, source, target, listing.entries[i]->d_name, err) < 0)
-            return -1;
-    return render_jobs(&jobs, variables, report, err);
+    if (result == 0)
+        result = render_jobs(&jobs, variables, report, err);
+    jobs_free(&jobs);
+    return result;
 }

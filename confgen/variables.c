@@ -27,12 +27,6 @@ struct variables {
     struct entry *entries;
 };
 
-static void free_string(char **string)
-{
-    free(*string);
-}
-#define STRING_AUTO __attribute__((cleanup(free_string))) char *
-
 static void entry_free(struct entry *entry)
 {
     if (entry->owned)
@@ -66,14 +60,16 @@ void variables_free(struct variables *variables)
     free(variables);
 }
 
-/* The value of an environment variable, or NULL. */
-static const char *find_in_environment(const struct variables *variables, const char *name)
+/* The value of the environment variable that name and suffix make, or NULL. */
+static const char *find_in_environment(const struct variables *variables, const char *name,
+                                       const char *suffix)
 {
-    size_t len = strlen(name);
+    size_t len = strlen(name), suffix_len = strlen(suffix);
 
     for (char *const *entry = variables->environment; entry && *entry; entry++)
-        if (strncmp(*entry, name, len) == 0 && (*entry)[len] == '=')
-            return *entry + len + 1;
+        if (strncmp(*entry, name, len) == 0 && strncmp(*entry + len, suffix, suffix_len) == 0 &&
+            (*entry)[len + suffix_len] == '=')
+            return *entry + len + suffix_len + 1;
     return NULL;
 }
 
@@ -90,24 +86,27 @@ static const char *next_word(const char *list, const char *separators, size_t *r
 bool variables_name_matches(const char *patterns, const char *name)
 {
     const char *word = patterns;
+    bool matches = false;
     size_t len;
 
-    for (; (word = next_word(word, BLANKS, &len)) != NULL; word += len) {
-        STRING_AUTO pattern = strndup(word, len);
+    for (; !matches && (word = next_word(word, BLANKS, &len)) != NULL; word += len) {
+        char *pattern = strndup(word, len);
 
-        if (!pattern || fnmatch(pattern, name, 0) == 0)
-            return true; /* without memory rather one secret too many */
+        /* without memory rather one secret too many */
+        matches = !pattern || fnmatch(pattern, name, 0) == 0;
+        free(pattern);
     }
-    return false;
+    return matches;
 }
 
-/* Read a value; the entry takes path. 1, 0 if there is no such file and it may be missing, or -1.
- */
-static int read_value(struct entry *entry, char *path, bool may_be_missing, struct err *err)
+/* Read the value from entry->path. 1, 0 if there is no such file and it may be missing, or -1. */
+static int read_value(struct entry *entry, bool may_be_missing, struct err *err)
 {
     BUF_AUTO content = BUF_INIT(VARIABLES_MAX_BYTES);
+    const char *path = entry->path;
 
-    entry->path = path;
+    if (!path)
+        return err_set(err, EXIT_INTERNAL, "out of memory");
     if (fd_read_file(path, &content) < 0) {
         if (may_be_missing && (errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG))
             return 0;
@@ -132,53 +131,41 @@ static int find_in_folders(const struct variables *variables, struct entry *entr
     size_t len;
 
     for (; (word = next_word(word, BLANKS ":", &len)) != NULL; word += len) {
-        char *path;
         int found;
 
-        if (asprintf(&path, "%.*s/%s", (int)len, word, entry->name) < 0)
-            return err_set(err, EXIT_INTERNAL, "out of memory");
-        found = read_value(entry, path, true, err);
+        if (asprintf(&entry->path, "%.*s/%s", (int)len, word, entry->name) < 0)
+            entry->path = NULL;
+        found = read_value(entry, true, err);
         if (found)
             return found;
-        free(path);
+        free(entry->path);
         entry->path = NULL;
     }
     return 0;
 }
 
-/* The file that NAME_FILE names. */
-static int find_in_named_file(struct entry *entry, const char *path, struct err *err)
-{
-    char *copy;
-
-    if (!*path)
-        return err_set(err, EXIT_DATA, "%s_FILE is set but empty: name a file, or unset it",
-                       entry->name);
-    copy = strdup(path);
-    return copy ? read_value(entry, copy, false, err)
-                : err_set(err, EXIT_INTERNAL, "out of memory");
-}
-
 /* Fill entry, whose name is set. 1, 0 or -1. */
 static int find(const struct variables *variables, struct entry *entry, struct err *err)
 {
-    STRING_AUTO file_name = NULL;
-    const char *value = find_in_environment(variables, entry->name), *file;
+    const char *name = entry->name;
+    const char *value = find_in_environment(variables, name, "");
+    const char *file = find_in_environment(variables, name, "_FILE");
 
-    if (asprintf(&file_name, "%s_FILE", entry->name) < 0)
-        return err_set(err, EXIT_INTERNAL, "out of memory");
-    file = find_in_environment(variables, file_name);
     if (value && file)
-        return err_set(err, EXIT_DATA, "%s and %s are both set: unset one of them", entry->name,
-                       file_name);
-    if (file)
-        return find_in_named_file(entry, file, err);
+        return err_set(err, EXIT_DATA, "%s and %s_FILE are both set: unset one of them", name,
+                       name);
+    if (file && !*file)
+        return err_set(err, EXIT_DATA, "%s_FILE is set but empty: name a file, or unset it", name);
+    if (file) {
+        entry->path = strdup(file);
+        return read_value(entry, false, err);
+    }
     if (!value)
         return find_in_folders(variables, entry, err);
     entry->variable = (struct variable){
         .value = value,
         .len = strlen(value),
-        .secret = variables_name_matches(variables->secret_names, entry->name),
+        .secret = variables_name_matches(variables->secret_names, name),
         .origin = "environment",
     };
     return 1;
@@ -206,19 +193,20 @@ int variables_get(struct variables *variables, const char *name, size_t len, str
         return 1;
     }
     entry = calloc(1, sizeof(*entry));
-    if (entry)
-        entry->name = strndup(name, len);
-    found = entry && entry->name ? find(variables, entry, err)
-                                 : err_set(err, EXIT_INTERNAL, "out of memory");
-    if (found <= 0) {
-        if (entry)
-            entry_free(entry);
-        return found;
+    if (!entry || !(entry->name = strndup(name, len))) {
+        free(entry);
+        return err_set(err, EXIT_INTERNAL, "out of memory");
     }
     entry->next = variables->entries;
     variables->entries = entry;
-    *ret = entry->variable;
-    return 1;
+    found = find(variables, entry, err);
+    if (found > 0) {
+        *ret = entry->variable;
+    } else {
+        variables->entries = entry->next;
+        entry_free(entry);
+    }
+    return found;
 }
 
 void variables_each_secret(const struct variables *variables,

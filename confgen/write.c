@@ -63,7 +63,7 @@ static void folder_free(struct folder *folder)
 
 static void staged_free(struct staged *file)
 {
-    if (file->temp && file->state != DONE)
+    if (file->folder && file->temp && file->state != DONE)
         (void)unlinkat(file->folder->fd, file->temp, 0);
     fd_close(&file->fd);
     free(file->temp);
@@ -116,47 +116,46 @@ static int folder_err(struct err *err, const char *folder)
                    table[row].advice);
 }
 
-/* The set's folder of that device and inode, or NULL. */
-static struct folder *find_folder(const struct write_set *set, const struct stat *status)
+static int folder_open(struct folder *folder, const char *path, struct err *err)
 {
-    struct folder *folder = set->folders;
+    struct stat status;
 
-    while (folder && (folder->device != status->st_dev || folder->inode != status->st_ino))
-        folder = folder->next;
-    return folder;
+    folder->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    folder->path = strdup(path);
+    if (folder->fd < 0 || !folder->path || fstat(folder->fd, &status) < 0)
+        return folder_err(err, path);
+    folder->device = status.st_dev;
+    folder->inode = status.st_ino;
+    return 0;
 }
 
-/* Open and lock the folder; the lock keeps two runs from using each other's staged files. Where
- * the file system has no locks, there is none. */
-static struct folder *open_folder(struct write_set *set, const char *path, struct err *err)
+/* The set's folder of that path, opened if it is a new one; NULL with err. The lock keeps two runs
+ * from using each other's staged files; where the file system has no locks, there is none. */
+static struct folder *set_folder(struct write_set *set, const char *path, struct err *err)
 {
-    struct folder *folder;
-    struct stat status;
-    FD_AUTO fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct folder *folder = calloc(1, sizeof(*folder)), *known = set->folders;
 
-    if (fd < 0 || fstat(fd, &status) < 0) {
-        (void)folder_err(err, path);
-        return NULL;
-    }
-    folder = find_folder(set, &status);
-    if (folder)
-        return folder;
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
-        (void)err_set(err, EXIT_UNAVAILABLE, "another sparkpod is writing to %s", path);
-        return NULL;
-    }
-    folder = calloc(1, sizeof(*folder));
-    if (!folder || !(folder->path = strdup(path))) {
-        free(folder);
+    if (!folder) {
         (void)err_set(err, EXIT_INTERNAL, "out of memory");
         return NULL;
     }
-    folder->fd = fd;
-    folder->device = status.st_dev;
-    folder->inode = status.st_ino;
+    if (folder_open(folder, path, err) < 0) {
+        folder_free(folder);
+        return NULL;
+    }
+    while (known && (known->device != folder->device || known->inode != folder->inode))
+        known = known->next;
+    if (known) {
+        folder_free(folder);
+        return known;
+    }
+    if (flock(folder->fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK) {
+        (void)err_set(err, EXIT_UNAVAILABLE, "another sparkpod is writing to %s", path);
+        folder_free(folder);
+        return NULL;
+    }
     folder->next = set->folders;
     set->folders = folder;
-    fd = -1;
     return folder;
 }
 
@@ -207,7 +206,7 @@ int write_stage(struct write_set *set, const char *target, const char *data, siz
     file->name = slash ? slash + 1 : file->target;
     if (slash)
         *slash = '\0';
-    file->folder = open_folder(set, !slash ? "." : slash == file->target ? "/" : file->target, err);
+    file->folder = set_folder(set, !slash ? "." : slash == file->target ? "/" : file->target, err);
     if (slash)
         *slash = '/';
     if (!file->folder) {

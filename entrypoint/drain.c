@@ -7,11 +7,10 @@
 #include "common/log.h"
 #include "entrypoint/facts.h"
 
-#include <inttypes.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define POLL_MS 1000
 #define ANSWER_MS 3000
@@ -186,7 +185,7 @@ int drain_thrift_server(const struct service *service, struct snapshot *snapshot
         report(&drain, snapshot, running);
         none = running == 0 ? none + 1 : 0;
         if (none < 2)
-            (void)usleep(POLL_MS * 1000);
+            (void)poll(NULL, 0, POLL_MS);
     }
     target_free(&drain.server);
     target_free(&drain.ui);

@@ -344,7 +344,8 @@ static int find_server(const struct facts *facts, char *const *environment, stru
     return err_set(err, EXIT_INTERNAL, "out of memory");
 }
 
-/* WebUI binds to SPARK_LOCAL_IP where that is set. The path is one that costs Spark nothing. */
+/* WebUI binds to SPARK_LOCAL_IP where that is set. "/" is a redirection, which costs Spark nothing,
+ * while the first call of the REST API takes seconds on a busy machine. */
 static int find_ui(const struct facts *facts, char *const *environment, struct target *ret,
                    bool *ret_has_ui, struct err *err)
 {
@@ -359,7 +360,7 @@ static int find_ui(const struct facts *facts, char *const *environment, struct t
     if (!port)
         port = "4040";
     if (check_port(port, "spark.ui.port", err) < 0 ||
-        parse_local("http", local_host(host), port, "/api/v1/version", ret, err) < 0)
+        parse_local("http", local_host(host), port, "/", ret, err) < 0)
         return -1;
     ret->any_status = true;
     return 0;

@@ -12,8 +12,6 @@
 
 #define STOCK_ENTRYPOINT "/opt/entrypoint.sh"
 
-extern char **environ;
-
 static int command_help(const struct invocation *invocation);
 
 static const struct subcommand {

@@ -57,8 +57,8 @@ static const struct conf_place {
 };
 
 /* What in the environment would break the service or take it elsewhere. With always false, only a
- * Kubernetes service link is removed: a Service of that name sets it to tcp://…, which the service
- * reads as a number. */
+ * Kubernetes service link is removed: a Service of that name sets it to tcp://HOST:PORT, which the
+ * service reads as a number. */
 static const struct trap {
     const char *role, *name, *why;
     bool always;
@@ -131,32 +131,27 @@ void service_free_targets(struct target *targets, size_t count)
     free(targets);
 }
 
+/* GCC's analyzer loses sight of a string once it stands in a list. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
+#endif
+
 /* Lists of strings, NULL at the end; they grow by one at a time, being short. */
-
-static size_t list_count(char *const *list)
-{
-    size_t count = 0;
-
-    while (list && list[count])
-        count++;
-    return count;
-}
 
 static int list_add(char ***list, const char *string, struct err *err)
 {
-    size_t count = list_count(*list);
-    char **longer = reallocarray(*list, count + 2, sizeof(*longer));
-    char *copy = strdup(string);
+    char **longer;
+    size_t count = 0;
 
-    if (longer)
+    while (*list && (*list)[count])
+        count++;
+    longer = reallocarray(*list, count + 2, sizeof(*longer));
+    if (longer) {
         *list = longer;
-    if (!longer || !copy) {
-        free(copy);
-        return err_set(err, EXIT_INTERNAL, "out of memory");
+        longer[count] = strdup(string);
+        longer[count + 1] = NULL;
     }
-    longer[count] = copy;
-    longer[count + 1] = NULL;
-    return 0;
+    return longer && longer[count] ? 0 : err_set(err, EXIT_INTERNAL, "out of memory");
 }
 
 static void wipe_string(char *string)
@@ -178,13 +173,18 @@ int command_add(struct command *command, const char *arg, struct err *err)
     return list_add(&command->argv, arg, err);
 }
 
-int command_add_all(struct command *command, char *const *args, struct err *err)
+static int list_add_all(char ***list, char *const *strings, struct err *err)
 {
-    for (; args && *args; args++) {
-        if (command_add(command, *args, err) < 0)
+    for (; strings && *strings; strings++) {
+        if (list_add(list, *strings, err) < 0)
             return -1;
     }
     return 0;
+}
+
+int command_add_all(struct command *command, char *const *args, struct err *err)
+{
+    return list_add_all(&command->argv, args, err);
 }
 
 static void unset(struct command *command, const char *name)
@@ -324,13 +324,9 @@ static int run_make_command(const struct service *service, struct command *ret, 
     *ret = (struct command){0};
     if (!service->args || !service->args[0])
         return err_set(err, EXIT_USAGE, "run: no command; write it behind \"--\"");
-    for (char *const *entry = service->environment; *entry; entry++) {
-        if (list_add(&ret->environment, *entry, err) < 0)
-            goto fail;
-    }
-    if (command_add_all(ret, service->args, err) == 0)
+    if (list_add_all(&ret->environment, service->environment, err) == 0 &&
+        list_add_all(&ret->argv, service->args, err) == 0)
         return 0;
-fail:
     command_free(ret);
     return -1;
 }

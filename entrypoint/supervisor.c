@@ -324,7 +324,7 @@ static int64_t phase_deadline(const struct supervisor *s)
 
 static void enter(struct supervisor *s, enum lifecycle_phase phase)
 {
-    if (phase != s->phase)
+    if (phase != s->phase && phase <= LIFE_TERM) /* what follows logs whom it signals */
         log_info("pid1", "%s", lifecycle_phase_name(phase));
     s->phase = phase;
     s->deadline_ms = phase_deadline(s);

@@ -87,8 +87,10 @@ typedef void check_host(const struct target *target, const struct target_host *h
                         int64_t deadline_ms, struct check_result *ret);
 
 static check_host *const checks[] = {
-    [TARGET_POSTGRES] = check_postgres,       [TARGET_METASTORE] = check_metastore,
-    [TARGET_HIVESERVER2] = check_hiveserver2, [TARGET_HTTP] = check_http,
+    [TARGET_POSTGRES] = check_postgres,
+    [TARGET_METASTORE] = check_metastore,
+    [TARGET_HIVESERVER2] = check_hiveserver2,
+    [TARGET_HTTP] = check_http,
     [TARGET_TCP] = check_tcp,
 };
 

@@ -13,7 +13,8 @@ struct check_session {
     unsigned connects;
 };
 
-/* Ask one host once, over a new connection. *ret is all zero before; its latency is the caller's. */
+/* Ask one host once, over a new connection. *ret is all zero before; its latency is the caller's.
+ */
 void check_postgres(const struct target *target, const struct target_host *host,
                     int64_t deadline_ms, struct check_result *ret);
 void check_metastore(const struct target *target, const struct target_host *host,

@@ -33,6 +33,18 @@ static int close_failed(struct conversation *conversation)
     return -1;
 }
 
+/* What the first byte says of a server that does not speak what was expected. */
+static int blame_server(unsigned char first, const char *expected, struct err *err)
+{
+    if (first >= SASL_START && first <= SASL_COMPLETE)
+        return err_set(err, EXIT_CONFIG, "the server asks for a SASL login (Kerberos?)");
+    if (first == 0x15) /* RFC 8446, ContentType alert */
+        return err_set(err, EXIT_CONFIG, "the server speaks TLS");
+    if (first == 'H')
+        return err_set(err, EXIT_CONFIG, "the server speaks HTTP");
+    return err_set(err, EXIT_UNAVAILABLE, "the answer is not %s", expected);
+}
+
 /* ---- SASL ---- */
 
 /* Receive one SASL message; its payload, a sentence, is added to text. */
@@ -47,7 +59,7 @@ static int receive_sasl(struct conversation *conversation, int64_t deadline_ms,
     if (transport_receive(conversation->transport, bytes, sizeof(bytes), deadline_ms, err) < 0)
         return -1;
     if (sasl_parse_header(bytes, &header) < 0)
-        return err_set(err, EXIT_CONFIG, "the server does not speak SASL");
+        return blame_server(bytes[0] > SASL_COMPLETE ? bytes[0] : 0, "SASL", err);
     *ret_status = header.status;
     for (; header.len; header.len -= (uint32_t)part) {
         part = header.len < sizeof(chunk) ? header.len : sizeof(chunk);
@@ -74,7 +86,7 @@ int conversation_login(struct conversation *conversation, const char *user, cons
 {
     BUF_AUTO request = BUF_INIT(REQUEST_BYTES);
     BUF_AUTO text = BUF_INIT(SASL_MAX_BYTES);
-    enum sasl_status status;
+    enum sasl_status status = SASL_ERROR;
 
     (void)sasl_put_plain(&request, user, password);
     if (talk_sasl(conversation, &request, deadline_ms, &status, &text, err) < 0)
@@ -91,7 +103,7 @@ int conversation_provoke(struct conversation *conversation, int64_t deadline_ms,
 {
     BUF_AUTO request = BUF_INIT(REQUEST_BYTES);
     BUF_AUTO text = BUF_INIT(SASL_MAX_BYTES);
-    enum sasl_status status;
+    enum sasl_status status = SASL_ERROR;
 
     (void)sasl_put(&request, SASL_START, UNKNOWN_MECHANISM, strlen(UNKNOWN_MECHANISM));
     if (talk_sasl(conversation, &request, deadline_ms, &status, &text, err) < 0)
@@ -100,21 +112,6 @@ int conversation_provoke(struct conversation *conversation, int64_t deadline_ms,
 }
 
 /* ---- calls ---- */
-
-/* What the first bytes say where they are not Thrift. */
-static int blame_server(const struct conversation *conversation, struct err *err)
-{
-    const struct buf *inbox = &conversation->inbox;
-    unsigned char first = inbox->len ? (unsigned char)inbox->data[0] : 0;
-
-    if (!conversation->framed && first >= SASL_START && first <= SASL_COMPLETE)
-        return err_set(err, EXIT_CONFIG, "the server asks for a SASL login (Kerberos?)");
-    if (first == 0x15) /* RFC 8446, ContentType alert */
-        return err_set(err, EXIT_CONFIG, "the server speaks TLS");
-    if (inbox->len >= 4 && memcmp(inbox->data, "HTTP", 4) == 0)
-        return err_set(err, EXIT_CONFIG, "the server speaks HTTP");
-    return err_set(err, EXIT_UNAVAILABLE, "the answer is not Thrift");
-}
 
 /* thrift_parse_reply(), behind the length of a frame if there are frames. */
 static int parse_inbox(const struct conversation *conversation, struct thrift_answer *ret)
@@ -151,8 +148,8 @@ static int receive_answer(struct conversation *conversation, int64_t deadline_ms
     ssize_t got;
 
     while (used == THRIFT_MORE) {
-        got = transport_receive_some(conversation->transport, chunk, sizeof(chunk), deadline_ms,
-                                     err);
+        got =
+            transport_receive_some(conversation->transport, chunk, sizeof(chunk), deadline_ms, err);
         if (got == 0)
             return transport_timed_out(started_ms, err);
         if (got < 0)
@@ -162,7 +159,8 @@ static int receive_answer(struct conversation *conversation, int64_t deadline_ms
                    : parse_inbox(conversation, ret);
     }
     if (used == THRIFT_MALFORMED) {
-        blame_server(conversation, err);
+        blame_server(conversation->framed ? 0 : (unsigned char)buf_str(&conversation->inbox)[0],
+                     "Thrift", err);
         return close_failed(conversation);
     }
     buf_clear(&conversation->inbox);

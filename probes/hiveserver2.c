@@ -8,12 +8,12 @@
 /* hive.server2.authentication=NONE takes any user; both parts must not be empty. */
 static const char *user_of(const struct target *target)
 {
-    return target->user ? target->user : "probe";
+    return target->user && *target->user ? target->user : "probe";
 }
 
 static const char *password_of(const struct target *target)
 {
-    return target->password ? target->password : "probe";
+    return target->password && *target->password ? target->password : "probe";
 }
 
 /* Is there a login to try that cannot lock an account by being wrong? */
@@ -71,23 +71,31 @@ static int read_post(const struct http_reply *reply, struct thrift_answer *ret, 
     return ret->ok ? 0 : err_set(err, EXIT_UNAVAILABLE, "%s", ret->text);
 }
 
-/* Without a login any answer shows that a worker took the request: 401 as a rule. */
-static void check_over_http(const struct target *target, const struct target_host *host,
-                            bool log_in, int64_t deadline_ms, struct check_result *ret)
+static void check_post(const struct target *target, const struct target_host *host, bool log_in,
+                       int64_t deadline_ms, struct check_result *ret)
 {
-    bool anonymous = target->auth == TARGET_AUTH_NOSASL;
     HTTP_REPLY_AUTO reply = {.status = 0};
     struct thrift_answer answer;
     struct err err;
 
-    if (post_call(target, host, log_in && !anonymous, deadline_ms, &reply, &err) < 0)
-        checks_failed(ret, &err);
-    else if (!log_in && !anonymous)
-        checks_ready(ret, "answered %d, no login tried", reply.status);
-    else if (read_post(&reply, &answer, &err) < 0)
+    if (post_call(target, host, log_in, deadline_ms, &reply, &err) < 0 ||
+        read_post(&reply, &answer, &err) < 0)
         checks_failed(ret, &err);
     else
         checks_ready(ret, "%s", answer.text);
+}
+
+/* Outside the servlet's path any answer shows that a worker took the request, and nothing is
+ * logged; inside, each request without a login is an ERROR, each with one two lines. */
+static void knock(const struct target *target, const struct target_host *host, int64_t deadline_ms,
+                  struct check_result *ret)
+{
+    struct target root = *target;
+
+    root.path = NULL;
+    root.user = NULL;
+    root.any_status = true;
+    check_http(&root, host, deadline_ms, ret);
 }
 
 /* ---- one check ---- */
@@ -95,11 +103,13 @@ static void check_over_http(const struct target *target, const struct target_hos
 void check_hiveserver2(const struct target *target, const struct target_host *host,
                        int64_t deadline_ms, struct check_result *ret)
 {
-    bool log_in = may_log_in(target);
+    bool log_in = may_log_in(target), anonymous = target->auth == TARGET_AUTH_NOSASL;
 
-    if (target->http_transport)
-        check_over_http(target, host, log_in, deadline_ms, ret);
-    else if (log_in || target->auth == TARGET_AUTH_NOSASL)
+    if (target->http_transport && (log_in || anonymous))
+        check_post(target, host, log_in, deadline_ms, ret);
+    else if (target->http_transport)
+        knock(target, host, deadline_ms, ret);
+    else if (log_in || anonymous)
         checks_call_once(target, host, connect_hiveserver2, THRIFT_GET_INFO, deadline_ms, ret);
     else
         check_tcp(target, host, deadline_ms, ret);
@@ -138,8 +148,10 @@ static void ask(struct check_session *session, enum check_question question, boo
     const struct target_host *host = &target->hosts[0];
     bool anonymous = target->auth == TARGET_AUTH_NOSASL;
 
-    if (target->http_transport)
-        check_over_http(target, host, log_in, deadline_ms, ret);
+    if (target->http_transport && question == CHECK_USABLE && (log_in || anonymous))
+        check_post(target, host, log_in, deadline_ms, ret);
+    else if (target->http_transport)
+        knock(target, host, deadline_ms, ret);
     else if (question == CHECK_ALIVE && (log_in || anonymous))
         checks_call_kept(session, &session->kept, connect_hiveserver2, THRIFT_GET_INFO, deadline_ms,
                          ret);

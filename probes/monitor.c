@@ -8,7 +8,6 @@
 
 #include <jansson.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -16,13 +15,14 @@
 #define TICK_MS 200 /* how soon a new phase is seen, and the interval until the first success */
 #define PLAN_RETRY_MS 1000
 #define VERSION_MAX_BYTES 4096
+#define VERSION_URL_BYTES 512
 
 struct worker {
     const struct monitor *monitor;
     struct monitor_plan plan;
     bool has_plan;
     bool plan_failed;              /* and said so */
-    struct check_session *session; /* NULL without a service, and once the pod drains */
+    struct check_session *session; /* NULL without a service */
     unsigned connects_before;      /* those of earlier workers */
     bool version_asked;
     bool announced; /* the service was usable once */
@@ -133,19 +133,17 @@ static bool wants_handshake(const struct buf *body)
 
 static void ask_version(struct worker *worker)
 {
-    const struct target *ui = &worker->plan.ui;
-    const struct target_host *host = &ui->hosts[0];
-    bool ipv6 = strchr(host->name, ':') != NULL;
-    char url[sizeof(host->name) + 64];
+    struct target page = worker->plan.ui;
+    char path[] = "/api/v1/version";
+    BUF_AUTO url = BUF_INIT(VERSION_URL_BYTES);
     HTTP_REPLY_AUTO reply = {0};
-    /* Nothing is sent that certificates would have to guard. */
-    struct http_request request = {.url = url,
-                                   .insecure = true,
+    struct http_request request = {.insecure = page.insecure,
                                    .deadline_ms = clock_ms() + worker->plan.timeout_ms,
                                    .max_bytes = VERSION_MAX_BYTES};
 
-    (void)snprintf(url, sizeof(url), "%s://%s%s%s:%u/api/v1/version", ui->tls ? "https" : "http",
-                   ipv6 ? "[" : "", host->name, ipv6 ? "]" : "", (unsigned)host->port);
+    page.path = path;
+    (void)target_put_url(&page, &page.hosts[0], &url);
+    request.url = buf_str(&url);
     watchdog_set(SNAPSHOT_UI, 2 * worker->plan.timeout_ms);
     worker->version_asked = http_send(&request, &reply, NULL) == 0;
     watchdog_set(SNAPSHOT_UI, 0);
@@ -186,6 +184,7 @@ static bool make_plan(struct worker *worker)
         if (!worker->plan_failed)
             log_error("health", "what to check is not known: %s", err.message);
         worker->plan_failed = true;
+        monitor_plan_free(&worker->plan);
         return false;
     }
     if (worker->plan.has_service) {
@@ -228,13 +227,8 @@ static void watch(struct worker *worker, enum phase phase)
     worker->next_ms += phase == PHASE_SERVING || worker->announced ? worker->plan.interval_ms : 0;
 }
 
-/* A pod that drains waits for its clients' connections to end: ours must not be among them. */
-static void stop_asking(struct worker *worker)
-{
-    check_session_free(worker->session);
-    worker->session = NULL;
-}
-
+/* Once the pod drains nothing is asked any more. The kept connection stays open all the same: to
+ * close it would cost a stack trace in Spark 3.5's log. */
 static void follow_phases(struct worker *worker)
 {
     const struct timespec tick = {.tv_nsec = (long)TICK_MS * 1000000};
@@ -243,17 +237,15 @@ static void follow_phases(struct worker *worker)
         enum phase phase = snapshot_phase(worker->monitor->snapshot);
 
         switch (phase) {
-        case PHASE_RENDERING:
-        case PHASE_WAITING:
-        case PHASE_PREPARING:
-            break;
         case PHASE_STARTING:
         case PHASE_SERVING:
             watch(worker, phase);
             break;
+        case PHASE_RENDERING:
+        case PHASE_WAITING:
+        case PHASE_PREPARING:
         case PHASE_DRAINING:
         case PHASE_STOPPING:
-            stop_asking(worker);
             break;
         }
         (void)nanosleep(&tick, NULL);

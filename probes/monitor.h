@@ -19,18 +19,21 @@ struct monitor_plan {
     int64_t timeout_ms; /* of one check */
 };
 
+/* Free what the plan owns; it is all zero afterwards. */
 void monitor_plan_free(struct monitor_plan *plan);
 
 struct monitor {
     struct snapshot *snapshot;
     int listen_fd; /* listening socket of PID 1; -1: no HTTP server */
     int ready_fd;  /* one byte is written here when the service is usable for the first time */
-    /* Called once the phase is STARTING, in this process: reads the rendered files. */
+    /* Called once the phase is STARTING, in this process, and again while it fails: reads the
+     * rendered files. *ret is all zero before; what is in it is freed after a failure, too. */
     int (*make_plan)(void *context, struct monitor_plan *ret, struct err *err);
     void *context;
 };
 
-/* Run until killed, or until a check hangs past twice its deadline. Returns the exit status. */
+/* Run until killed, or until a check hangs past twice its deadline: then its result is a failure
+ * and the process ends with EXIT_INTERNAL, which is also what this returns if it cannot begin. */
 int monitor_run(const struct monitor *monitor);
 
 #endif

@@ -28,19 +28,18 @@ enum subject { SUBJECT_NONE, SUBJECT_USER, SUBJECT_DATABASE };
  * two characters is the rest of its class. */
 static const struct meaning {
     const char *sqlstate;
-    enum exit_status status; /* EXIT_UNAVAILABLE: may pass by itself */
-    const char *before;
+    const char *before, *after; /* the subject */
     enum subject subject;
-    const char *after;
+    enum exit_status status; /* EXIT_UNAVAILABLE: may pass by itself */
 } meanings[] = {
-    {"28P01", EXIT_REFUSED, "password refused for user ", SUBJECT_USER, ""},
-    {"28000", EXIT_REFUSED, "login refused for user ", SUBJECT_USER, " (role or pg_hba.conf)"},
-    {"28", EXIT_REFUSED, "login refused for user ", SUBJECT_USER, ""},
-    {"3D000", EXIT_CONFIG, "database ", SUBJECT_DATABASE, " does not exist"},
-    {"42501", EXIT_REFUSED, "no permission to connect to database ", SUBJECT_DATABASE, ""},
-    {"53300", EXIT_UNAVAILABLE, "too many connections", SUBJECT_NONE, ""},
-    {"57P03", EXIT_UNAVAILABLE, "starting up or shutting down", SUBJECT_NONE, ""},
-    {"57P01", EXIT_UNAVAILABLE, "shutting down", SUBJECT_NONE, ""},
+    {"28P01", "password refused for user ", "", SUBJECT_USER, EXIT_REFUSED},
+    {"28000", "login refused for user ", " (role or pg_hba.conf)", SUBJECT_USER, EXIT_REFUSED},
+    {"28", "login refused for user ", "", SUBJECT_USER, EXIT_REFUSED},
+    {"3D000", "database ", " does not exist", SUBJECT_DATABASE, EXIT_CONFIG},
+    {"42501", "no permission to connect to database ", "", SUBJECT_DATABASE, EXIT_REFUSED},
+    {"53300", "too many connections", "", SUBJECT_NONE, EXIT_UNAVAILABLE},
+    {"57P03", "starting up or shutting down", "", SUBJECT_NONE, EXIT_UNAVAILABLE},
+    {"57P01", "shutting down", "", SUBJECT_NONE, EXIT_UNAVAILABLE},
 };
 
 static int set_meaning(const PGconn *conn, const char *sqlstate, struct err *err)
@@ -120,21 +119,13 @@ static int await(const PGconn *conn, short events, int64_t started_ms, int64_t d
     return ready > 0 ? 0 : transport_timed_out(started_ms, err);
 }
 
-/* sslmode=verify-… needs certificates to trust. Where none are named and libpq would look into a
- * home that pods do not have, the system's are meant. */
+/* sslmode=verify-… needs certificates to trust. Where none are named libpq would look into a home
+ * that pods do not have: the system's are meant. */
 static const char *root_certificates(const char *conninfo)
 {
-    PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
-    bool verify = false, named = getenv("PGSSLROOTCERT") != NULL;
+    bool named = strstr(conninfo, "sslrootcert=") || getenv("PGSSLROOTCERT");
 
-    for (const PQconninfoOption *option = options; option && option->keyword; option++) {
-        if (option->val && strcmp(option->keyword, "sslmode") == 0)
-            verify = strncmp(option->val, "verify", strlen("verify")) == 0;
-        if (option->val && strcmp(option->keyword, "sslrootcert") == 0)
-            named = true;
-    }
-    PQconninfoFree(options);
-    return verify && !named ? http_ca_bundle() : NULL;
+    return strstr(conninfo, "sslmode=verify") && !named ? http_ca_bundle() : NULL;
 }
 
 /* What stands before dbname yields to the conninfo in it, what stands behind overrides it. */

@@ -31,8 +31,8 @@ int sasl_put_plain(struct buf *buf, const char *user, const char *password)
 
 int sasl_parse_header(const unsigned char bytes[static SASL_HEADER_BYTES], struct sasl_header *ret)
 {
-    uint32_t len = (uint32_t)bytes[1] << 24 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 8 |
-                   bytes[4];
+    uint32_t len =
+        (uint32_t)bytes[1] << 24 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 8 | bytes[4];
 
     if (bytes[0] < SASL_START || bytes[0] > SASL_COMPLETE || len > SASL_MAX_BYTES)
         return -1;

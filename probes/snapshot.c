@@ -137,6 +137,11 @@ static void copy_line(char *to, const char *from, size_t size)
     to[i] = '\0';
 }
 
+static void begin_phase(struct snapshot *snapshot, enum phase phase)
+{
+    atomic_store(&snapshot->phase, (uint64_t)clock_ms() << PHASE_BITS | phase);
+}
+
 struct snapshot *snapshot_new(const char *role)
 {
     struct snapshot *snapshot =
@@ -147,13 +152,14 @@ struct snapshot *snapshot_new(const char *role)
     copy_line(snapshot->role, role, sizeof(snapshot->role));
     snapshot->born_ms = clock_ms();
     atomic_store(&snapshot->running, -1);
-    snapshot_set_phase(snapshot, PHASE_RENDERING);
+    begin_phase(snapshot, PHASE_RENDERING);
     return snapshot;
 }
 
 void snapshot_set_phase(struct snapshot *snapshot, enum phase phase)
 {
-    atomic_store(&snapshot->phase, (uint64_t)clock_ms() << PHASE_BITS | phase);
+    if (phase != snapshot_phase(snapshot))
+        begin_phase(snapshot, phase);
 }
 
 enum phase snapshot_phase(const struct snapshot *snapshot)

@@ -59,6 +59,7 @@ struct snapshot; /* MAP_SHARED | MAP_ANONYMOUS */
 /* Map the page. role is copied. NULL with errno. */
 struct snapshot *snapshot_new(const char *role);
 
+/* Set again, a phase keeps its start. */
 void snapshot_set_phase(struct snapshot *snapshot, enum phase phase);
 enum phase snapshot_phase(const struct snapshot *snapshot);
 /* clock_ms() when the phase began, and when the page was made. */

@@ -15,12 +15,6 @@ struct scheme {
     int (*parse)(const struct scheme *scheme, const char *url, struct target *ret, struct err *err);
 };
 
-static void free_string(char **string)
-{
-    free(*string);
-}
-#define STRING_AUTO __attribute__((cleanup(free_string))) char
-
 static void free_curl_url(CURLU **url)
 {
     curl_url_cleanup(*url);
@@ -31,10 +25,21 @@ static int no_memory(struct err *err)
     return err_set(err, EXIT_INTERNAL, "out of memory");
 }
 
+/* A copy of text that strsep() may cut up, in buf; NULL if it is too long. */
+static char *copy_into(struct buf *buf, const char *text, size_t len)
+{
+    return buf_add(buf, text, len) < 0 ? NULL : buf->data;
+}
+
+static int too_long(struct err *err)
+{
+    return err_set(err, EXIT_USAGE, "the URL is too long");
+}
+
 static int refuse_password(struct err *err)
 {
     return err_set(err, EXIT_USAGE,
-                   "a password does not belong into a URL: set it in the environment or a file");
+                   "a password does not belong in a URL: set it in the environment or a file");
 }
 
 /* ---- hosts ---- */
@@ -77,7 +82,7 @@ static char *url_part(CURLU *url, CURLUPart part)
     char *text = NULL;
 
     return curl_url_get(url, part, &text, part == CURLUPART_USER ? CURLU_URLDECODE : 0) ? NULL
-                                                                                      : text;
+                                                                                        : text;
 }
 
 static int take_user(CURLU *url, struct target *ret, struct err *err)
@@ -119,22 +124,24 @@ static int read_url(CURLU *url, const char *text, struct err *err)
 static int parse_hosts(const struct scheme *scheme, const char *list, size_t len,
                        struct target *ret, struct err *err)
 {
-    STRING_AUTO *copy = strndup(list, len);
-    char *rest = copy, *item;
+    BUF_AUTO copy = BUF_INIT(PATH_BYTES);
+    char *rest = copy_into(&copy, list, len), *item;
 
+    if (!rest)
+        return too_long(err);
     while ((item = strsep(&rest, ","))) {
         __attribute__((cleanup(free_curl_url))) CURLU *url = curl_url();
-        BUF_AUTO text = BUF_INIT(2 * TARGET_URL_BYTES);
+        BUF_AUTO text = BUF_INIT(PATH_BYTES);
 
         if (strncmp(item, scheme->prefix, strlen(scheme->prefix)) == 0)
             item += strlen(scheme->prefix);
         if (buf_printf(&text, "http://%s", item) < 0)
-            return err_set(err, EXIT_USAGE, "the host name is too long");
+            return too_long(err);
         if (read_url(url, buf_str(&text), err) < 0 || take_user(url, ret, err) < 0 ||
             take_host(url, scheme->port, ret, err) < 0)
             return -1;
     }
-    return copy ? 0 : no_memory(err);
+    return 0;
 }
 
 /* ---- one function per kind of URL; url is what follows the prefix, but for http ---- */
@@ -163,7 +170,7 @@ static int parse_http(const struct scheme *scheme, const char *rest, struct targ
     curl_free(query);
     ret->tls = scheme->port == 443;
     ret->path = buf_failed(&path) ? NULL : buf_steal(&path);
-    return ret->path ? 0 : err_set(err, EXIT_USAGE, "the path is too long");
+    return ret->path ? 0 : too_long(err);
 }
 
 /* One session variable of a Hive JDBC URL (org.apache.hive.jdbc.Utils.JdbcConnectionParams). */
@@ -191,7 +198,7 @@ static int take_hive_parameter(const char *name, const char *value, struct targe
     (void)buf_printf(&path, "/%s", value + (*value == '/'));
     free(ret->path);
     ret->path = buf_failed(&path) ? NULL : buf_steal(&path);
-    return ret->path ? 0 : no_memory(err);
+    return ret->path ? 0 : too_long(err);
 }
 
 /* host:port[,…][/db][;name=value…][?hive confs][#hive variables] */
@@ -200,11 +207,11 @@ static int parse_hive2(const struct scheme *scheme, const char *url, struct targ
 {
     struct scheme actual = *scheme;
     const char *variables = url + strcspn(url, ";?#");
-    STRING_AUTO *copy = strndup(variables, strcspn(variables, "?#"));
-    char *rest = copy, *name, *value;
+    BUF_AUTO copy = BUF_INIT(PATH_BYTES);
+    char *rest = copy_into(&copy, variables, strcspn(variables, "?#")), *name, *value;
 
-    if (!copy)
-        return no_memory(err);
+    if (!rest)
+        return too_long(err);
     while ((name = strsep(&rest, ";"))) {
         value = strchr(name, '=');
         if (value)
@@ -240,14 +247,16 @@ static int take_postgres_hosts(const struct scheme *scheme, const PQconninfoOpti
                                struct target *ret, struct err *err)
 {
     const char *host = option(options, "host"), *port = option(options, "port");
-    STRING_AUTO *hosts = strdup(host ? host : "");
-    STRING_AUTO *ports = strdup(port ? port : "");
-    char *next_host = hosts, *next_port = ports, *name;
+    BUF_AUTO hosts = BUF_INIT(PATH_BYTES);
+    BUF_AUTO ports = BUF_INIT(PATH_BYTES);
+    char *next_host = copy_into(&hosts, host ? host : "", host ? strlen(host) : 0);
+    char *next_port = copy_into(&ports, port ? port : "", port ? strlen(port) : 0);
+    char *name;
     uint16_t number = scheme->port;
     bool several = port && strchr(port, ',');
 
-    if (!hosts || !ports)
-        return no_memory(err);
+    if (!next_host || !next_port)
+        return too_long(err);
     while ((name = strsep(&next_host, ","))) {
         const char *text = next_port ? strsep(&next_port, ",") : NULL;
 
@@ -261,29 +270,35 @@ static int take_postgres_hosts(const struct scheme *scheme, const PQconninfoOpti
     return 0;
 }
 
-/* url is a whole libpq URI. Its error texts can quote a password, so only the harmless is shown. */
+/* libpq's texts can quote a password; those about a query parameter name it and no more. */
+static int blame_uri(char *message, struct err *err)
+{
+    bool harmless = message && strstr(message, "query parameter");
+
+    if (harmless)
+        message[strcspn(message, "\n")] = '\0';
+    err_set(err, EXIT_USAGE, "%s", harmless ? message : "not a PostgreSQL URI");
+    PQfreemem(message);
+    return -1;
+}
+
+/* url is a whole libpq URI. */
 static int take_postgres_uri(const struct scheme *scheme, const char *url, struct target *ret,
                              struct err *err)
 {
     char *message = NULL;
     __attribute__((cleanup(free_options))) PQconninfoOption *options =
         PQconninfoParse(url, &message);
-    bool harmless = message && strstr(message, "query parameter");
+    const char *user = options ? option(options, "user") : NULL;
 
     if (!options)
-        err_set(err, EXIT_USAGE, "%.*s",
-                harmless ? (int)strcspn(message, "\n") : (int)strlen("not a PostgreSQL URI"),
-                harmless ? message : "not a PostgreSQL URI");
-    PQfreemem(message);
-    if (!options)
-        return -1;
+        return blame_uri(message, err);
     if (option(options, "password") || option(options, "sslpassword"))
         return refuse_password(err);
     if (option(options, "service"))
         return err_set(err, EXIT_USAGE, "service files are not read");
     ret->conninfo = strdup(url);
-    if (!ret->conninfo ||
-        (option(options, "user") && target_set_login(ret, option(options, "user"), NULL) < 0))
+    if (!ret->conninfo || (user && target_set_login(ret, user, NULL) < 0))
         return no_memory(err);
     return take_postgres_hosts(scheme, options, ret, err);
 }
@@ -349,13 +364,14 @@ static int parse_jdbc_postgres(const struct scheme *scheme, const char *url, str
                                struct err *err)
 {
     size_t plain = strcspn(url, "?");
-    STRING_AUTO *copy = strdup(url + plain + (url[plain] == '?'));
-    char *rest = copy, *name, *value;
+    const char *query = url + plain + (url[plain] == '?');
+    BUF_AUTO copy = BUF_INIT(PATH_BYTES);
     BUF_AUTO uri = BUF_INIT(PATH_BYTES);
+    char *rest = copy_into(&copy, query, strlen(query)), *name, *value;
     struct jdbc_tls tls = {.on = false};
 
-    if (!copy)
-        return no_memory(err);
+    if (!rest)
+        return too_long(err);
     (void)buf_add_str(&uri, "postgresql://");
     (void)buf_add(&uri, url, plain);
     (void)buf_add_char(&uri, '?');
@@ -370,7 +386,7 @@ static int parse_jdbc_postgres(const struct scheme *scheme, const char *url, str
     if (tls.on && !tls.has_mode)
         (void)buf_printf(&uri, "sslmode=%s", tls.trusted ? "require" : "verify-full");
     if (buf_failed(&uri))
-        return err_set(err, EXIT_USAGE, "the URL is too long");
+        return too_long(err);
     if (uri.data[uri.len - 1] == '&' || uri.data[uri.len - 1] == '?')
         uri.data[--uri.len] = '\0';
     return take_postgres_uri(scheme, buf_str(&uri), ret, err);

@@ -66,8 +66,8 @@ int target_parse(const char *url, struct target *ret, struct err *err);
 /* Set user and password (copied; NULL leaves what is there). 0, or -1 without memory. */
 int target_set_login(struct target *target, const char *user, const char *password);
 
-/* Append http[s]://host:port/path, as libcurl wants it, for one of the target's hosts. 0, or -1 once
- * buf has failed. */
+/* Append http[s]://host:port/path, as libcurl wants it, for one of the target's hosts. 0, or -1
+ * once buf has failed. */
 int target_put_url(const struct target *target, const struct target_host *host, struct buf *buf);
 
 /* Free what the target owns, wiped; it is all zero afterwards. */

@@ -140,16 +140,15 @@ static void log_change(const struct wait *wait, const struct waiter *waiter)
     }
 }
 
-/* Did anything but a number in the reason change ("timed out after 3.0s")? */
+/* One timeout is like another, however long it took. */
 static bool is_news(const struct check_result *old, const struct check_result *now)
 {
-    const char *a = old->reason, *b = now->reason;
+    static const char timeout[] = "timed out after";
 
-    while (*a && *b && *a == *b)
-        a++, b++;
-    a += strspn(a, "0123456789.");
-    b += strspn(b, "0123456789.");
-    return old->state != now->state || *old->reason == '\0' || strcmp(a, b) != 0;
+    if (old->state != now->state || *old->reason == '\0')
+        return true;
+    return strcmp(old->reason, now->reason) != 0 &&
+           !(strstr(old->reason, timeout) && strstr(now->reason, timeout));
 }
 
 static void take_result(struct wait *wait, size_t index, const struct check_result *result)
@@ -243,8 +242,8 @@ static bool sleep_on(struct wait *wait)
     struct pollfd *cancel = &wait->polls[wait->count];
 
     for (size_t i = 0; i < wait->count; i++)
-        wait->polls[i] = (struct pollfd){
-            .fd = wait->waiters[i].pid ? wait->waiters[i].fd : -1, .events = POLLIN};
+        wait->polls[i] = (struct pollfd){.fd = wait->waiters[i].pid ? wait->waiters[i].fd : -1,
+                                         .events = POLLIN};
     *cancel = (struct pollfd){.fd = wait->options->cancel_fd, .events = POLLIN};
     if (poll(wait->polls, wait->count + 1, clock_left_ms(next_event_ms(wait))) <= 0)
         return false;

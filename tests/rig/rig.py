@@ -16,6 +16,7 @@ import io
 import os
 import pathlib
 import pwd
+import random
 import re
 import shutil
 import signal
@@ -51,14 +52,17 @@ class RigError(Exception):
     """A server did not do what the rig needs of it; the message carries the end of its log."""
 
 
-# --- small helpers -----------------------------------------------------------------------------
+# --- small helpers -------------------------------------------------------------------------------
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """Return a TCP port of 127.0.0.1 that nobody listens on now. It is below the range the kernel
+    takes ports of outgoing connections from, so that none of those is in the way later."""
+    while True:
+        port = random.randrange(12000, 32000)
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return port
 
 
 def port_open(port: int, host: str = "127.0.0.1") -> bool:
@@ -448,7 +452,8 @@ class Postgres:
 
     def is_ready(self) -> bool:
         """Say whether it takes connections."""
-        argv = [_postgres_bin("pg_isready"), "-q", "-t", "1", "-h", "127.0.0.1", "-p", str(self.port)]
+        argv = [_postgres_bin("pg_isready"), "-q", "-t", "1"]
+        argv += ["-h", "127.0.0.1", "-p", str(self.port)]
         return subprocess.run(argv, check=False).returncode == 0
 
     def stop(self, mode: str = "fast") -> None:
@@ -561,7 +566,7 @@ class Database:
         return f"postgres://{self.user}@127.0.0.1:{self.server.port}/{self.name}"
 
 
-# --- Hive and Spark, without sparkpod --------------------------------------------------------------
+# --- Hive and Spark, without sparkpod ------------------------------------------------------------
 
 
 class Metastore(Process):

@@ -18,7 +18,8 @@ if [[ "$*" = *--help || "$*" = *-h ]]; then
     "$SPARK_HOME"/bin/spark-submit --help 2>&1 | grep -v -e '^Usage' >&2
     echo
     echo "Thrift server options:"
-    "$SPARK_HOME"/bin/spark-class $class --help 2>&1 | grep -v -i -e '^usage' -e '^log4j' -e '^SLF4J'
+    "$SPARK_HOME"/bin/spark-class $class --help 2>&1 |
+        grep -v -i -e '^usage' -e '^log4j' -e '^SLF4J'
     exit 1
 fi
 

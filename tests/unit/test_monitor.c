@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -115,6 +116,7 @@ static void start_worker(int listen_fd)
                                   .make_plan = make_plan};
         sigset_t all;
 
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         (void)sigfillset(&all);
         (void)sigprocmask(SIG_SETMASK, &all, NULL);
         _exit(monitor_run(&monitor));

@@ -148,8 +148,8 @@ static struct guarded guard(const char *data, size_t len)
     size_t page = (size_t)sysconf(_SC_PAGESIZE), room = (len / page + 1) * page;
     struct guarded guarded = {.size = room + page};
 
-    guarded.map = mmap(NULL, guarded.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-                       0);
+    guarded.map =
+        mmap(NULL, guarded.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     cr_assert_neq(guarded.map, MAP_FAILED);
     cr_assert_eq(mprotect(guarded.map + room, page, PROT_NONE), 0);
     guarded.data = guarded.map + room - len;
@@ -252,9 +252,8 @@ Test(thrift, what_cannot_be_the_reply_is_refused)
     for (size_t i = 0; i < sizeof(malformed) / sizeof(malformed[0]); i++) {
         struct thrift_answer answer;
 
-        cr_expect_eq(
-            parse_guarded(THRIFT_GET_STATUS, malformed[i].data, malformed[i].len, &answer),
-            THRIFT_MALFORMED, "%s", malformed[i].name);
+        cr_expect_eq(parse_guarded(THRIFT_GET_STATUS, malformed[i].data, malformed[i].len, &answer),
+                     THRIFT_MALFORMED, "%s", malformed[i].name);
     }
 }
 
