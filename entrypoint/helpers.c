@@ -1,11 +1,11 @@
 #include "entrypoint/helpers.h"
 
 #include "common/log.h"
-#include "confgen/variables.h"
 #include "entrypoint/rendering.h"
 #include "probes/wait.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -15,26 +15,18 @@ static int fail(const char *module, const struct err *err)
     return err->status;
 }
 
-void helper_wipe_secrets(const struct service *service, bool keep_passed)
+void helper_wipe_secrets(const struct service *service)
 {
-    const struct config *config = service->config;
     char name[256];
 
-    for (char *const *entry = service->environment; *entry; entry++) {
+    for (char *const *entry = service->environment; service->role->is_rendered && *entry; entry++) {
         char *equals = strchr(*entry, '=');
-        size_t len = equals ? (size_t)(equals - *entry) : 0;
 
-        if (!equals || len >= sizeof(name))
+        if (!equals || (size_t)(equals - *entry) >= sizeof(name))
             continue;
-        memcpy(name, *entry, len);
-        name[len] = '\0';
-        if (!variables_name_matches(config->render.secret_names, name) ||
-            (keep_passed && variables_name_matches(config->render.pass_secrets, name)))
-            continue;
-        /* NAME_FILE holds a path, which the render of a later start needs again. */
-        if (len > 5 && strcmp(name + len - 5, "_FILE") == 0)
-            continue;
-        explicit_bzero(equals + 1, strlen(equals + 1));
+        (void)snprintf(name, sizeof(name), "%.*s", (int)(equals - *entry), *entry);
+        if (service_is_withheld(service->config, name))
+            explicit_bzero(equals + 1, strlen(equals + 1));
     }
 }
 
@@ -106,7 +98,6 @@ int helper_wait(void *helper)
     struct err err;
     int result;
 
-    helper_wipe_secrets(h->service, false);
     if (h->service->role->find_targets(h->service, &targets, &count, &err) < 0)
         return fail("wait", &err);
     waiting.targets = targets;
@@ -124,7 +115,6 @@ int helper_prepare(void *helper)
     const struct helper *h = helper;
     struct err err;
 
-    helper_wipe_secrets(h->service, false);
     if (!h->service->role->prepare || h->service->role->prepare(h->service, &err) == 0)
         return EXIT_DONE;
     return fail("prepare", &err);
@@ -135,7 +125,6 @@ int helper_drain(void *helper)
     const struct helper *h = helper;
     struct err err;
 
-    helper_wipe_secrets(h->service, false);
     if (h->service->role->drain(h->service, h->snapshot, &err) == 0)
         return EXIT_DONE;
     return fail("drain", &err);
@@ -164,6 +153,6 @@ int helper_health(void *helper)
         .context = (void *)(uintptr_t)h->service,
     };
 
-    helper_wipe_secrets(h->service, false);
+    helper_wipe_secrets(h->service); /* it was forked before the templates were rendered */
     return monitor_run(&monitor);
 }

@@ -20,8 +20,9 @@ int helper_prepare(void *helper);
 int helper_drain(void *helper);
 int helper_health(void *helper);
 
-/* Overwrite the values of secret variables in this process's environment, in place, so that
- * /proc/PID/environ does not show them; those the service is to get stay with keep_passed. */
-void helper_wipe_secrets(const struct service *service, bool keep_passed);
+/* Overwrite the secrets in this process's environment, in place, so that /proc/PID/environ does not
+ * show them: all that the service is not to get either. For a role that renders; `run` hands its
+ * environment on as it is. */
+void helper_wipe_secrets(const struct service *service);
 
 #endif

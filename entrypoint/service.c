@@ -232,7 +232,7 @@ static bool is_path(const char *name)
     return ends_with(name, "_FILE") || ends_with(name, "_FILE_LOCATION");
 }
 
-static bool is_kept_secret(const struct config *config, const char *name)
+bool service_is_withheld(const struct config *config, const char *name)
 {
     return variables_name_matches(config->render.secret_names, name) && !is_path(name) &&
            !variables_name_matches(config->render.pass_secrets, name);
@@ -268,7 +268,7 @@ static bool is_left_out(const struct service *service, const char *entry, struct
     (void)snprintf(name, sizeof(name), "%.*s", (int)(equals - entry), entry);
     if (strncmp(name, "SPARKPOD_", strlen("SPARKPOD_")) == 0)
         return true;
-    if (is_kept_secret(service->config, name)) {
+    if (service_is_withheld(service->config, name)) {
         buf_printf(secrets, " %s", name);
         return true;
     }

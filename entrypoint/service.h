@@ -73,9 +73,12 @@ void service_free_targets(struct target *targets, size_t count);
  * absent. */
 const char *service_getenv(char *const *environment, const char *name);
 
-/* Give command the environment of a role's service: as at entry, without SPARKPOD_*, without the
- * secrets that render.pass_secrets does not list (NAME_FILE stays: it is a path), without broken
- * service links and what would take the service elsewhere. 0 or -1. */
+/* Whether the variable is a secret that the service's environment does not get: it matches
+ * render.secret_names, not render.pass_secrets, and is no path (NAME_FILE). */
+bool service_is_withheld(const struct config *config, const char *name);
+
+/* Give command the environment of a role's service: as at entry, without SPARKPOD_*, withheld
+ * secrets, broken service links and what would take the service elsewhere. 0 or -1. */
 int service_clean_environment(const struct service *service, struct command *command,
                               struct err *err);
 

@@ -217,7 +217,6 @@ static bool start_service(struct supervisor *s, enum lifecycle_event *ret)
     s->child = pid;
     s->started_ms = clock_ms();
     s->ending.ran = true;
-    helper_wipe_secrets(s->service, false);
     log_info("pid1", "%s started, pid %d", s->service->role->name, (int)pid);
     return false;
 }
@@ -373,6 +372,8 @@ static void reap_step(struct supervisor *s, int status)
     if (s->step_over)
         return;
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+        if (s->phase == LIFE_RENDER)
+            helper_wipe_secrets(s->service);
         raise_event(s, EVENT_STEP_DONE);
         return;
     }

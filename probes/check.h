@@ -39,7 +39,9 @@ enum check_question {
  * trace for each connection that authenticates and closes.
  *   metastore:    alive = fb303 getStatus; usable = get_database("default")
  *   hiveserver2:  alive = GetInfo on the kept connection; usable = a new connection gets a worker
- *   others:       check_target for both */
+ *   others:       check_target for both
+ * It talks with the target's first host. A login that a Thrift Server refuses is the probe's own
+ * fault: the result is ready, says so, and the login is not tried again. */
 struct check_session;
 
 /* target is borrowed and must outlive the session. NULL without memory. */

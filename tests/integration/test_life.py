@@ -256,3 +256,22 @@ def test_a_thousand_checks_of_the_services_themselves_log_no_error(
         assert after == before, errors(thrift.stderr + thrift.stdout)[-3:]
         assert thrift.stop() == 0
         assert metastore.stop() == 0
+
+
+def test_a_secret_is_in_no_environment_once_the_templates_are_rendered(
+    stack: Stack, sparkpod: Start
+) -> None:
+    more = {"EXTRA_TOKEN": "passed-on-by-name", "SPARKPOD_RENDER_PASS_SECRETS": "EXTRA_TOKEN"}
+    with stack.postgres():
+        pod = sparkpod("metastore", env=stack.env("metastore", more))
+        pod.wait_ready()
+        java = pod.java()
+        assert java
+        for pid in pod.tree():
+            environ = pathlib.Path(f"/proc/{pid}/environ").read_bytes()
+            assert stack.password.encode() not in environ, rig.cmdline(pid)
+            assert stack.password not in " ".join(rig.cmdline(pid))
+        assert b"EXTRA_TOKEN=passed-on-by-name" in pathlib.Path(
+            f"/proc/{java}/environ"
+        ).read_bytes()
+        assert pod.stop() == 0
