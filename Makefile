@@ -41,8 +41,8 @@ OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 LIBRARY := $(BUILD)/sparkpod.a
 UNIT_TESTS := $(UNIT_SOURCES:tests/unit/%.c=$(BUILD)/unit/%)
 
-.PHONY: all help install-build binary run check unit asan coverage integration static bench fuzz \
-        lint format clean
+.PHONY: all help install-build binary run check unit asan coverage integration integration-release \
+        static bench fuzz lint format clean
 
 all: install-build ## build build/dev/sparkpod (the default)
 	@$(MAKE) --no-print-directory binary
@@ -106,6 +106,11 @@ integration: ## the tests against real servers
 	@deps/install build test run
 	@$(MAKE) --no-print-directory binary
 	@/usr/bin/python3 -m pytest -q tests/integration
+
+# What needs no JVM is run against the binary that ships as well.
+integration-release: static
+	@SPARKPOD=build/release/sparkpod /usr/bin/python3 -m pytest -q tests/integration/test_pid1.py \
+	    tests/integration/test_command_line.py
 
 static: ## build build/release/sparkpod: musl, static, checked
 	@deps/install static

@@ -216,9 +216,9 @@ void log_write(enum log_level level, const char *module, const char *format, ...
 {
     char message[2 * LOG_LINE_BYTES];
     struct line line = {.len = 0};
+    int want, saved_errno = errno;
     va_list args;
     size_t len;
-    int want;
 
     if (level > out.level)
         return;
@@ -241,4 +241,5 @@ void log_write(enum log_level level, const char *module, const char *format, ...
     line.bytes[line.len++] = '\n';
     line_write(&line);
     explicit_bzero(message, sizeof(message));
+    errno = saved_errno;
 }

@@ -26,7 +26,7 @@ void log_set_level(enum log_level level);
 /* The descriptor lines are written to: a helper that closes what it inherited keeps this one. */
 int log_fd(void);
 
-/* Write a line. module is a short static word ("wait", "render"). */
+/* Write a line. module is a short static word ("wait", "render"). errno stays as it is. */
 void log_write(enum log_level level, const char *module, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

@@ -1,6 +1,7 @@
 #include "common/log.h"
 
 #include <criterion/criterion.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +39,18 @@ Test(log, a_text_line_has_time_level_module_and_message)
 
     cr_expect(strlen(line) > 24 && line[10] == 'T' && line[23] == 'Z', "%s", line);
     cr_expect_str_eq(line + 24, " info  wait: thrift://hms:9083 ready after 12 tries\n");
+}
+
+static void with_errno(void)
+{
+    errno = ENOENT;
+    log_info("x", "a line");
+    cr_expect(errno == ENOENT);
+}
+
+Test(log, a_line_leaves_errno_as_it_was)
+{
+    cr_expect(strstr(captured(with_errno), "a line") != NULL);
 }
 
 static void json_line(void)
