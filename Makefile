@@ -11,6 +11,8 @@ BUILD := build/$(FLAVOUR)
 MODULES := common confgen probes entrypoint
 SOURCES := $(sort $(foreach module,$(MODULES),$(wildcard $(module)/*.c)))
 UNIT_SOURCES := $(sort $(wildcard tests/unit/test_*.c))
+# Debian's own Python, which has Debian's pytest; nothing is written into the tree.
+PYTEST := PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -q -p no:cacheprovider
 COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wswitch-enum \
@@ -105,11 +107,11 @@ coverage: ## line coverage of the unit tests
 integration: ## the tests against real servers
 	@deps/install build test run
 	@$(MAKE) --no-print-directory binary
-	@/usr/bin/python3 -m pytest -q tests/integration
+	@$(PYTEST) tests/integration
 
 # What needs no JVM is run against the binary that ships as well.
 integration-release: static
-	@SPARKPOD=build/release/sparkpod /usr/bin/python3 -m pytest -q tests/integration/test_pid1.py \
+	@SPARKPOD=build/release/sparkpod $(PYTEST) tests/integration/test_pid1.py \
 	    tests/integration/test_command_line.py
 
 static: ## build build/release/sparkpod: musl, static, checked
