@@ -31,16 +31,16 @@ void checks_failed(struct check_result *ret, const struct err *err)
 
 /* ---- Thrift calls ---- */
 
-static void take_answer(const struct thrift_answer *answer, struct check_result *ret)
+void checks_take_answer(const struct thrift_answer *answer, struct check_result *ret)
 {
     struct err err;
 
     if (answer->ok) {
         checks_ready(ret, "%s", answer->text);
-        return;
+    } else {
+        err_set(&err, EXIT_UNAVAILABLE, "%s", answer->text);
+        checks_failed(ret, &err);
     }
-    err_set(&err, EXIT_UNAVAILABLE, "%s", answer->text);
-    checks_failed(ret, &err);
 }
 
 void checks_call_once(const struct target *target, const struct target_host *host,
@@ -55,7 +55,7 @@ void checks_call_once(const struct target *target, const struct target_host *hos
         conversation_call(&conversation, method, deadline_ms, &answer, &err) < 0)
         checks_failed(ret, &err);
     else
-        take_answer(&answer, ret);
+        checks_take_answer(&answer, ret);
     conversation_close(&conversation);
 }
 
@@ -74,7 +74,7 @@ void checks_call_kept(struct check_session *session, struct conversation *kept,
             break;
         session->connects += !was_open;
         if (conversation_call(kept, method, deadline_ms, &answer, &err) == 0) {
-            take_answer(&answer, ret);
+            checks_take_answer(&answer, ret);
             return;
         }
     } while (was_open && !kept->transport);
@@ -83,10 +83,8 @@ void checks_call_kept(struct check_session *session, struct conversation *kept,
 
 /* ---- dispatch ---- */
 
-typedef void check_host(const struct target *target, const struct target_host *host,
-                        int64_t deadline_ms, struct check_result *ret);
-
-static check_host *const checks[] = {
+static void (*const checks[])(const struct target *target, const struct target_host *host,
+                              int64_t deadline_ms, struct check_result *ret) = {
     [TARGET_POSTGRES] = check_postgres,
     [TARGET_METASTORE] = check_metastore,
     [TARGET_HIVESERVER2] = check_hiveserver2,

@@ -54,5 +54,6 @@ int64_t checks_share(int64_t deadline_ms, size_t hosts_left);
 void checks_ready(struct check_result *ret, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void checks_failed(struct check_result *ret, const struct err *err);
+void checks_take_answer(const struct thrift_answer *answer, struct check_result *ret);
 
 #endif

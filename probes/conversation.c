@@ -51,7 +51,7 @@ static int blame_server(unsigned char first, const char *expected, struct err *e
 static int shake_hands(struct conversation *conversation, const struct buf *request,
                        int64_t deadline_ms, struct buf *text, struct err *err)
 {
-    struct transport *transport = conversation->transport;
+    CURL *transport = conversation->transport;
     unsigned char bytes[SASL_HEADER_BYTES];
     struct sasl_header header;
     char payload[SASL_MAX_BYTES];

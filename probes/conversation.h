@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 struct conversation {
-    struct transport *transport; /* NULL: closed */
+    CURL *transport; /* NULL: closed */
     bool framed;
     bool owed; /* the last call's answer has not come */
     int64_t asked_ms;

@@ -17,14 +17,8 @@ void check_metastore(const struct target *target, const struct target_host *host
 void metastore_ask(struct check_session *session, enum check_question question, int64_t deadline_ms,
                    struct check_result *ret)
 {
-    switch (question) {
-    case CHECK_ALIVE:
-        checks_call_kept(session, &session->kept, connect_metastore, THRIFT_GET_STATUS, deadline_ms,
-                         ret);
-        return;
-    case CHECK_USABLE:
-        checks_call_kept(session, &session->second, connect_metastore, THRIFT_GET_DATABASE,
-                         deadline_ms, ret);
-        return;
-    }
+    bool alive = question == CHECK_ALIVE;
+
+    checks_call_kept(session, alive ? &session->kept : &session->second, connect_metastore,
+                     alive ? THRIFT_GET_STATUS : THRIFT_GET_DATABASE, deadline_ms, ret);
 }

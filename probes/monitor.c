@@ -256,7 +256,7 @@ int monitor_run(const struct monitor *monitor)
 {
     struct worker worker = {.monitor = monitor,
                             .connects_before = snapshot_connects(monitor->snapshot)};
-    struct server *server = NULL;
+    struct MHD_Daemon *server = NULL;
     struct err err = {0};
 
     watchdog_init(monitor->snapshot);
