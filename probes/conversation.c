@@ -11,8 +11,8 @@
 /* A mechanism no server has: letters, digits, '-' and '_' (RFC 4422). */
 #define UNKNOWN_MECHANISM "SPARKPOD-PROBE"
 
-int conversation_open(struct conversation *ret, const struct target *target,
-                      const struct target_host *host, int64_t deadline_ms, struct err *err)
+int conversation_open(const struct target *target, const struct target_host *host,
+                      int64_t deadline_ms, struct conversation *ret, struct err *err)
 {
     *ret = (struct conversation){.inbox = BUF_INIT(THRIFT_MAX_BYTES)};
     return transport_open(target, host, deadline_ms, &ret->transport, err);

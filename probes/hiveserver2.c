@@ -26,7 +26,7 @@ static bool may_log_in(const struct target *target)
 static int connect_hiveserver2(const struct target *target, const struct target_host *host,
                                int64_t deadline_ms, struct conversation *ret, struct err *err)
 {
-    if (conversation_open(ret, target, host, deadline_ms, err) < 0)
+    if (conversation_open(target, host, deadline_ms, ret, err) < 0)
         return -1;
     if (target->auth == TARGET_AUTH_NOSASL)
         return 0;
@@ -137,7 +137,7 @@ static void shake_hands(const struct target *target, int64_t deadline_ms, struct
     if (target->quiet_handshake) {
         result = connect_hiveserver2(target, host, deadline_ms, &fresh, &err);
     } else {
-        result = conversation_open(&fresh, target, host, deadline_ms, &err);
+        result = conversation_open(target, host, deadline_ms, &fresh, &err);
         if (result == 0)
             result = conversation_provoke(&fresh, deadline_ms, &err);
     }

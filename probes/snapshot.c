@@ -349,9 +349,11 @@ static json_t *json_waiting(const struct snapshot *snapshot)
 
 char *snapshot_json(const struct snapshot *snapshot)
 {
-    /* clang-format off */
     int running = snapshot_running(snapshot);
-    json_t *root = json_pack("{s:s, s:s, s:s, s:s, s:f, s:f, s:{s:o, s:o, s:o}, s:o, s:o, s:o, s:I, s:I}",
+    json_t *statements = running < 0 ? json_null() : json_integer(running);
+    /* clang-format off */
+    json_t *root = json_pack("{s:s, s:s, s:s, s:s, s:f, s:f,"
+                             " s:{s:o, s:o, s:o}, s:o, s:o, s:o, s:I, s:I}",
                              "version", SPARKPOD_VERSION,
                              "commit", version_commit,
                              "role", snapshot_role(snapshot),
@@ -364,7 +366,7 @@ char *snapshot_json(const struct snapshot *snapshot)
                                  "startup", json_probe(snapshot, PROBE_STARTUP),
                              "checks", json_checks(snapshot),
                              "waiting", json_waiting(snapshot),
-                             "running_statements", running < 0 ? json_null() : json_integer(running),
+                             "running_statements", statements,
                              "health_worker_starts", (json_int_t)snapshot_workers(snapshot),
                              "probe_connections", (json_int_t)snapshot_connects(snapshot));
     /* clang-format on */

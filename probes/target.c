@@ -40,9 +40,11 @@ static const char *next_pair(char **rest, const char *separator, const char **re
 /* Cut text at the first of stops; what follows it, "" if there is none. */
 static char *cut(char *text, const char *stops)
 {
-    char *rest = text;
+    char *at = text + strcspn(text, stops);
 
-    return strsep(&rest, stops) && rest ? rest : text + strlen(text);
+    if (*at)
+        *at++ = '\0';
+    return at;
 }
 
 /* ---- hosts ---- */

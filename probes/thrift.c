@@ -203,8 +203,8 @@ static void skip(struct reader *reader, enum type type, int depth)
     struct field field;
 
     if (depth == 0)
-        fail(reader, THRIFT_MALFORMED);
-    else if (type < sizeof(sizes) && sizes[type])
+        type = STOP; /* as wrong as a type that there is not */
+    if (type < sizeof(sizes) && sizes[type])
         (void)take(reader, sizes[type]);
     else if (type == STRING)
         (void)read_string(reader);
@@ -290,11 +290,17 @@ static void read_failure(struct reader result, struct thrift_answer *ret)
     }
 }
 
-static void read_result(enum thrift_method method, struct reader result, struct thrift_answer *ret)
+/* fb303.thrift: enum fb_status */
+static void read_status(uint32_t status, struct thrift_answer *ret)
 {
-    /* fb303.thrift: enum fb_status */
     static const char *const names[] = {"DEAD",     "STARTING", "ALIVE",
                                         "STOPPING", "STOPPED",  "WARNING"};
+
+    answer(ret, status == 2, NAME_OF(names, status), NOTHING);
+}
+
+static void read_result(enum thrift_method method, struct reader result, struct thrift_answer *ret)
+{
     struct reader value = find(result, 0, method == THRIFT_GET_STATUS ? I32 : STRUCT);
 
     if (value.fault) {
@@ -303,7 +309,7 @@ static void read_result(enum thrift_method method, struct reader result, struct 
     }
     switch (method) {
     case THRIFT_GET_STATUS:
-        answer(ret, i32_of(result, 0) == 2, NAME_OF(names, i32_of(result, 0)), NOTHING);
+        read_status(read_uint(&value, 4), ret);
         return;
     case THRIFT_GET_DATABASE: /* hive_metastore.thrift: struct Database {1: string name, …} */
         answer(ret, true, "", string_of(value, 1));
