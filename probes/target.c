@@ -66,10 +66,6 @@ static int add_host(struct target *target, const char *name, uint16_t port, stru
 
     if (target->host_count == TARGET_MAX_HOSTS)
         return err_set(err, EXIT_USAGE, "more than %d hosts", TARGET_MAX_HOSTS);
-    if (*name == '[') { /* libcurl has seen to the other one */
-        name++;
-        len -= 2;
-    }
     if (len == 0 || len >= sizeof(host->name))
         return err_set(err, EXIT_USAGE, len ? "the host name is too long" : "no host");
     if (port == 0)
@@ -114,7 +110,9 @@ static int take_host(const char *text, uint16_t port, struct target *ret, struct
         return no_memory(err);
     if (*copy_part(url, CURLUPART_PORT, part))
         port = read_port(part);
-    return add_host(ret, copy_part(url, CURLUPART_HOST, part), port, err);
+    (void)copy_part(url, CURLUPART_HOST, part);
+    part[strcspn(part, "]")] = '\0';
+    return add_host(ret, part + (*part == '['), port, err);
 }
 
 /* ---- one function per kind of URL ---- */
