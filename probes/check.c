@@ -31,16 +31,16 @@ void checks_failed(struct check_result *ret, const struct err *err)
 
 /* ---- Thrift calls ---- */
 
-static void take_answer(const struct thrift_answer *answer, struct check_result *ret)
+void checks_take_answer(const struct thrift_answer *answer, struct check_result *ret)
 {
     struct err err;
 
     if (answer->ok) {
         checks_ready(ret, "%s", answer->text);
-        return;
+    } else {
+        err_set(&err, EXIT_UNAVAILABLE, "%s", answer->text);
+        checks_failed(ret, &err);
     }
-    err_set(&err, EXIT_UNAVAILABLE, "%s", answer->text);
-    checks_failed(ret, &err);
 }
 
 void checks_call_once(const struct target *target, const struct target_host *host,
@@ -55,7 +55,7 @@ void checks_call_once(const struct target *target, const struct target_host *hos
         conversation_call(&conversation, method, deadline_ms, &answer, &err) < 0)
         checks_failed(ret, &err);
     else
-        take_answer(&answer, ret);
+        checks_take_answer(&answer, ret);
     conversation_close(&conversation);
 }
 
@@ -74,7 +74,7 @@ void checks_call_kept(struct check_session *session, struct conversation *kept,
             break;
         session->connects += !was_open;
         if (conversation_call(kept, method, deadline_ms, &answer, &err) == 0) {
-            take_answer(&answer, ret);
+            checks_take_answer(&answer, ret);
             return;
         }
     } while (was_open && !kept->transport);
@@ -83,10 +83,8 @@ void checks_call_kept(struct check_session *session, struct conversation *kept,
 
 /* ---- dispatch ---- */
 
-typedef void check_host(const struct target *target, const struct target_host *host,
-                        int64_t deadline_ms, struct check_result *ret);
-
-static check_host *const checks[] = {
+static void (*const checks[])(const struct target *target, const struct target_host *host,
+                              int64_t deadline_ms, struct check_result *ret) = {
     [TARGET_POSTGRES] = check_postgres,
     [TARGET_METASTORE] = check_metastore,
     [TARGET_HIVESERVER2] = check_hiveserver2,
@@ -130,8 +128,7 @@ static void add_failure(struct check_result *all, const struct target_host *host
                    host->name, one->reason);
 }
 
-/* Each host gets an equal part of the time that is left. */
-static int64_t share(int64_t deadline_ms, size_t hosts_left)
+int64_t checks_share(int64_t deadline_ms, size_t hosts_left)
 {
     int left = clock_left_ms(deadline_ms);
 
@@ -148,7 +145,7 @@ void check_target(const struct target *target, int64_t deadline_ms, struct check
         const struct target_host *host = &target->hosts[i];
         struct check_result one = {.state = CHECK_RETRY, .status = EXIT_UNAVAILABLE};
 
-        checks[target->kind](target, host, share(deadline_ms, count - i), &one);
+        checks[target->kind](target, host, checks_share(deadline_ms, count - i), &one);
         if (one.state == CHECK_READY || count == 1) {
             *ret = one;
             break;

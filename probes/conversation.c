@@ -6,14 +6,13 @@
 #include <string.h>
 
 #define REQUEST_BYTES 4096
-#define FRAME_HEADER_BYTES 4
 #define OWED_MAX_MS 60000 /* then its connection is given up */
 
 /* A mechanism no server has: letters, digits, '-' and '_' (RFC 4422). */
 #define UNKNOWN_MECHANISM "SPARKPOD-PROBE"
 
-int conversation_open(struct conversation *ret, const struct target *target,
-                      const struct target_host *host, int64_t deadline_ms, struct err *err)
+int conversation_open(const struct target *target, const struct target_host *host,
+                      int64_t deadline_ms, struct conversation *ret, struct err *err)
 {
     *ret = (struct conversation){.inbox = BUF_INIT(THRIFT_MAX_BYTES)};
     return transport_open(target, host, deadline_ms, &ret->transport, err);
@@ -47,38 +46,31 @@ static int blame_server(unsigned char first, const char *expected, struct err *e
 
 /* ---- SASL ---- */
 
-/* Receive one SASL message; its payload, a sentence, is added to text. */
-static int receive_sasl(struct conversation *conversation, int64_t deadline_ms,
-                        enum sasl_status *ret_status, struct buf *text, struct err *err)
+/* Send request and receive one message; its payload, a sentence, is added to text. The message's
+ * status, or -1 and closed. */
+static int shake_hands(struct conversation *conversation, const struct buf *request,
+                       int64_t deadline_ms, struct buf *text, struct err *err)
 {
+    CURL *transport = conversation->transport;
     unsigned char bytes[SASL_HEADER_BYTES];
     struct sasl_header header;
-    char chunk[512];
-    size_t part;
+    char payload[SASL_MAX_BYTES];
 
-    if (transport_receive(conversation->transport, bytes, sizeof(bytes), deadline_ms, err) < 0)
-        return -1;
-    if (sasl_parse_header(bytes, &header) < 0)
-        return blame_server(bytes[0] > SASL_COMPLETE ? bytes[0] : 0, "SASL", err);
-    *ret_status = header.status;
-    for (; header.len; header.len -= (uint32_t)part) {
-        part = header.len < sizeof(chunk) ? header.len : sizeof(chunk);
-        if (transport_receive(conversation->transport, chunk, part, deadline_ms, err) < 0)
-            return -1;
-        (void)buf_add(text, chunk, part);
+    if (buf_failed(request)) {
+        err_set(err, EXIT_CONFIG, "user or password is too long");
+        return close_failed(conversation);
     }
-    return 0;
-}
-
-static int talk_sasl(struct conversation *conversation, const struct buf *request,
-                     int64_t deadline_ms, enum sasl_status *ret_status, struct buf *text,
-                     struct err *err)
-{
-    if (buf_failed(request))
-        return err_set(err, EXIT_CONFIG, "user or password is too long");
-    if (transport_send(conversation->transport, request->data, request->len, deadline_ms, err) < 0)
-        return -1;
-    return receive_sasl(conversation, deadline_ms, ret_status, text, err);
+    if (transport_send(transport, request->data, request->len, deadline_ms, err) < 0 ||
+        transport_receive(transport, bytes, sizeof(bytes), deadline_ms, err) < 0)
+        return close_failed(conversation);
+    if (sasl_parse_header(bytes, &header) < 0) {
+        blame_server(bytes[0] > SASL_COMPLETE ? bytes[0] : 0, "SASL", err);
+        return close_failed(conversation);
+    }
+    if (transport_receive(transport, payload, header.len, deadline_ms, err) < 0)
+        return close_failed(conversation);
+    (void)buf_add(text, payload, header.len);
+    return (int)header.status;
 }
 
 int conversation_login(struct conversation *conversation, const char *user, const char *password,
@@ -86,11 +78,12 @@ int conversation_login(struct conversation *conversation, const char *user, cons
 {
     BUF_AUTO request = BUF_INIT(REQUEST_BYTES);
     BUF_AUTO text = BUF_INIT(SASL_MAX_BYTES);
-    enum sasl_status status = SASL_ERROR;
+    int status;
 
     (void)sasl_put_plain(&request, user, password);
-    if (talk_sasl(conversation, &request, deadline_ms, &status, &text, err) < 0)
-        return close_failed(conversation);
+    status = shake_hands(conversation, &request, deadline_ms, &text, err);
+    if (status < 0)
+        return -1;
     if (status != SASL_COMPLETE) {
         err_set(err, EXIT_REFUSED, "login refused for user %s: %s", user, buf_str(&text));
         return close_failed(conversation);
@@ -103,46 +96,48 @@ int conversation_provoke(struct conversation *conversation, int64_t deadline_ms,
 {
     BUF_AUTO request = BUF_INIT(REQUEST_BYTES);
     BUF_AUTO text = BUF_INIT(SASL_MAX_BYTES);
-    enum sasl_status status = SASL_ERROR;
 
     (void)sasl_put(&request, SASL_START, UNKNOWN_MECHANISM, strlen(UNKNOWN_MECHANISM));
-    if (talk_sasl(conversation, &request, deadline_ms, &status, &text, err) < 0)
-        return close_failed(conversation);
-    return 0;
+    return shake_hands(conversation, &request, deadline_ms, &text, err) < 0 ? -1 : 0;
 }
 
 /* ---- calls ---- */
 
-/* thrift_parse_reply(), behind the length of a frame if there are frames. */
+/* Ask; the answer is owed from then on. */
+static int send_call(struct conversation *conversation, enum thrift_method method,
+                     int64_t deadline_ms, struct err *err)
+{
+    BUF_AUTO call = BUF_INIT(REQUEST_BYTES);
+    BUF_AUTO request = BUF_INIT(REQUEST_BYTES);
+
+    conversation->method = method;
+    conversation->seqid++;
+    conversation->asked_ms = clock_ms();
+    conversation->owed = true;
+    (void)thrift_put_call(&call, method, conversation->seqid);
+    if (conversation->framed)
+        (void)thrift_put_i32(&request, (int32_t)call.len);
+    if (buf_failed(&call) || buf_add(&request, call.data, call.len) < 0)
+        return err_set(err, EXIT_INTERNAL, "out of memory");
+    return transport_send(conversation->transport, request.data, request.len, deadline_ms, err);
+}
+
+/* Read the answer that is owed. Its length, THRIFT_MALFORMED or THRIFT_MORE. */
 static int parse_inbox(const struct conversation *conversation, struct thrift_answer *ret)
 {
-    const unsigned char *data = (const unsigned char *)conversation->inbox.data;
-    size_t len = conversation->inbox.len;
-    struct thrift_reader header = {.data = data, .len = len};
-    int32_t frame = 0;
-    int used;
+    const struct buf *inbox = &conversation->inbox;
+    int used = (conversation->framed ? thrift_parse_frame : thrift_parse_reply)(
+        conversation->method, conversation->seqid, inbox->data, inbox->len, ret);
 
-    if (conversation->framed) {
-        frame = thrift_read_i32(&header);
-        if (header.fault)
-            return header.fault;
-        if (frame <= 0 || frame > THRIFT_MAX_BYTES - FRAME_HEADER_BYTES)
-            return THRIFT_MALFORMED;
-        if (len < FRAME_HEADER_BYTES + (size_t)frame)
-            return THRIFT_MORE;
-        data += FRAME_HEADER_BYTES;
-        len -= FRAME_HEADER_BYTES;
-    }
-    used = thrift_parse_reply(conversation->method, conversation->seqid, data, len, ret);
-    if (used > 0 && (size_t)used != len)
-        return THRIFT_MALFORMED; /* nothing else was asked for */
-    return used == THRIFT_MORE && conversation->framed ? THRIFT_MALFORMED : used;
+    /* Nothing else was asked for. */
+    return used > 0 && (size_t)used != inbox->len ? THRIFT_MALFORMED : used;
 }
 
 static int receive_answer(struct conversation *conversation, int64_t deadline_ms,
                           struct thrift_answer *ret, struct err *err)
 {
     int64_t started_ms = clock_ms();
+    struct buf *inbox = &conversation->inbox;
     int used = THRIFT_MORE;
     char chunk[16384];
     ssize_t got;
@@ -154,33 +149,21 @@ static int receive_answer(struct conversation *conversation, int64_t deadline_ms
             return transport_timed_out(started_ms, err);
         if (got < 0)
             return close_failed(conversation);
-        used = buf_add(&conversation->inbox, chunk, (size_t)got) < 0
-                   ? THRIFT_MALFORMED
-                   : parse_inbox(conversation, ret);
+        used = buf_add(inbox, chunk, (size_t)got) < 0 ? THRIFT_MALFORMED
+                                                      : parse_inbox(conversation, ret);
     }
     if (used == THRIFT_MALFORMED) {
-        blame_server(conversation->framed ? 0 : (unsigned char)buf_str(&conversation->inbox)[0],
-                     "Thrift", err);
+        blame_server(conversation->framed ? 0 : (unsigned char)buf_str(inbox)[0], "Thrift", err);
         return close_failed(conversation);
     }
-    buf_clear(&conversation->inbox);
+    buf_clear(inbox);
     conversation->owed = false;
     return 0;
 }
 
-static int send_call(struct conversation *conversation, int64_t deadline_ms, struct err *err)
-{
-    BUF_AUTO call = BUF_INIT(REQUEST_BYTES);
-    BUF_AUTO request = BUF_INIT(REQUEST_BYTES);
-
-    (void)thrift_put_call(&call, conversation->method, conversation->seqid);
-    if (conversation->framed)
-        (void)thrift_put_i32(&request, (int32_t)call.len);
-    if (buf_failed(&call) || buf_add(&request, call.data, call.len) < 0)
-        return err_set(err, EXIT_INTERNAL, "out of memory");
-    return transport_send(conversation->transport, request.data, request.len, deadline_ms, err);
-}
-
+/* To close and connect anew instead would undo what the kept connection is for: a pause of a
+ * Thrift Server whose workers are all taken would leave us without one, and each hanging call would
+ * take another worker of the metastore. */
 int conversation_call(struct conversation *conversation, enum thrift_method method,
                       int64_t deadline_ms, struct thrift_answer *ret, struct err *err)
 {
@@ -190,11 +173,7 @@ int conversation_call(struct conversation *conversation, enum thrift_method meth
     }
     if (conversation->owed && receive_answer(conversation, deadline_ms, ret, err) < 0)
         return -1;
-    conversation->method = method;
-    conversation->seqid++;
-    conversation->asked_ms = clock_ms();
-    if (send_call(conversation, deadline_ms, err) < 0)
+    if (send_call(conversation, method, deadline_ms, err) < 0)
         return close_failed(conversation);
-    conversation->owed = true;
     return receive_answer(conversation, deadline_ms, ret, err);
 }

@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 struct conversation {
-    struct transport *transport; /* NULL: closed */
+    CURL *transport; /* NULL: closed */
     bool framed;
     bool owed; /* the last call's answer has not come */
     int64_t asked_ms;
@@ -27,8 +27,8 @@ struct conversation {
  * EXIT_REFUSED for a login, EXIT_CONFIG for a server that speaks something else. */
 
 /* Connect to host. *ret is closed before the call, by zero or conversation_close(). */
-int conversation_open(struct conversation *ret, const struct target *target,
-                      const struct target_host *host, int64_t deadline_ms, struct err *err);
+int conversation_open(const struct target *target, const struct target_host *host,
+                      int64_t deadline_ms, struct conversation *ret, struct err *err);
 
 /* Log in by SASL PLAIN; frames from then on. Closed after a failure. */
 int conversation_login(struct conversation *conversation, const char *user, const char *password,

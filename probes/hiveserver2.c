@@ -26,7 +26,7 @@ static bool may_log_in(const struct target *target)
 static int connect_hiveserver2(const struct target *target, const struct target_host *host,
                                int64_t deadline_ms, struct conversation *ret, struct err *err)
 {
-    if (conversation_open(ret, target, host, deadline_ms, err) < 0)
+    if (conversation_open(target, host, deadline_ms, ret, err) < 0)
         return -1;
     if (target->auth == TARGET_AUTH_NOSASL)
         return 0;
@@ -60,29 +60,25 @@ static int post_call(const struct target *target, const struct target_host *host
     return http_send(&request, ret, err);
 }
 
-static int read_post(const struct http_reply *reply, struct thrift_answer *ret, struct err *err)
-{
-    if (reply->status == HTTP_UNAUTHORIZED)
-        return err_set(err, EXIT_REFUSED, "login refused: answered %d", reply->status);
-    if (reply->status != HTTP_OK)
-        return err_set(err, EXIT_UNAVAILABLE, "answered %d", reply->status);
-    if (thrift_parse_reply(THRIFT_GET_INFO, 1, reply->body.data, reply->body.len, ret) < 0)
-        return err_set(err, EXIT_UNAVAILABLE, "the answer is not Thrift");
-    return ret->ok ? 0 : err_set(err, EXIT_UNAVAILABLE, "%s", ret->text);
-}
-
 static void check_post(const struct target *target, const struct target_host *host, bool log_in,
                        int64_t deadline_ms, struct check_result *ret)
 {
     HTTP_REPLY_AUTO reply = {.status = 0};
     struct thrift_answer answer;
     struct err err;
+    int result = post_call(target, host, log_in, deadline_ms, &reply, &err);
 
-    if (post_call(target, host, log_in, deadline_ms, &reply, &err) < 0 ||
-        read_post(&reply, &answer, &err) < 0)
+    if (result == 0 && reply.status == HTTP_UNAUTHORIZED)
+        result = err_set(&err, EXIT_REFUSED, "login refused: answered %d", reply.status);
+    else if (result == 0 && reply.status != HTTP_OK)
+        result = err_set(&err, EXIT_UNAVAILABLE, "answered %d", reply.status);
+    else if (result == 0 &&
+             thrift_parse_reply(THRIFT_GET_INFO, 1, reply.body.data, reply.body.len, &answer) < 0)
+        result = err_set(&err, EXIT_UNAVAILABLE, "the answer is not Thrift");
+    if (result < 0)
         checks_failed(ret, &err);
     else
-        checks_ready(ret, "%s", answer.text);
+        checks_take_answer(&answer, ret);
 }
 
 /* Outside the servlet's path any answer shows that a worker took the request, and nothing is
@@ -100,19 +96,30 @@ static void knock(const struct target *target, const struct target_host *host, i
 
 /* ---- one check ---- */
 
-void check_hiveserver2(const struct target *target, const struct target_host *host,
+static bool is_anonymous(const struct target *target)
+{
+    return target->auth == TARGET_AUTH_NOSASL;
+}
+
+static void check_once(const struct target *target, const struct target_host *host, bool log_in,
                        int64_t deadline_ms, struct check_result *ret)
 {
-    bool log_in = may_log_in(target), anonymous = target->auth == TARGET_AUTH_NOSASL;
+    bool may_call = log_in || is_anonymous(target);
 
-    if (target->http_transport && (log_in || anonymous))
+    if (target->http_transport && may_call)
         check_post(target, host, log_in, deadline_ms, ret);
     else if (target->http_transport)
         knock(target, host, deadline_ms, ret);
-    else if (log_in || anonymous)
+    else if (may_call)
         checks_call_once(target, host, connect_hiveserver2, THRIFT_GET_INFO, deadline_ms, ret);
     else
         check_tcp(target, host, deadline_ms, ret);
+}
+
+void check_hiveserver2(const struct target *target, const struct target_host *host,
+                       int64_t deadline_ms, struct check_result *ret)
+{
+    check_once(target, host, may_log_in(target), deadline_ms, ret);
 }
 
 /* ---- a session ---- */
@@ -130,7 +137,7 @@ static void shake_hands(const struct target *target, int64_t deadline_ms, struct
     if (target->quiet_handshake) {
         result = connect_hiveserver2(target, host, deadline_ms, &fresh, &err);
     } else {
-        result = conversation_open(&fresh, target, host, deadline_ms, &err);
+        result = conversation_open(target, host, deadline_ms, &fresh, &err);
         if (result == 0)
             result = conversation_provoke(&fresh, deadline_ms, &err);
     }
@@ -141,26 +148,29 @@ static void shake_hands(const struct target *target, int64_t deadline_ms, struct
         checks_ready(ret, "a new connection is served");
 }
 
-static void ask(struct check_session *session, enum check_question question, bool log_in,
-                int64_t deadline_ms, struct check_result *ret)
+static void ask_alive(struct check_session *session, bool log_in, int64_t deadline_ms,
+                      struct check_result *ret)
 {
     const struct target *target = session->target;
-    const struct target_host *host = &target->hosts[0];
-    bool anonymous = target->auth == TARGET_AUTH_NOSASL;
 
-    if (target->http_transport && question == CHECK_USABLE && (log_in || anonymous))
-        check_post(target, host, log_in, deadline_ms, ret);
-    else if (target->http_transport)
-        knock(target, host, deadline_ms, ret);
-    else if (question == CHECK_ALIVE && (log_in || anonymous))
+    if (target->http_transport)
+        knock(target, &target->hosts[0], deadline_ms, ret);
+    else if (log_in || is_anonymous(target))
         checks_call_kept(session, &session->kept, connect_hiveserver2, THRIFT_GET_INFO, deadline_ms,
                          ret);
-    else if (question == CHECK_USABLE && anonymous)
-        checks_call_once(target, host, connect_hiveserver2, THRIFT_GET_INFO, deadline_ms, ret);
-    else if (question == CHECK_USABLE && (log_in || !target->quiet_handshake))
+    else
+        check_tcp(target, &target->hosts[0], deadline_ms, ret);
+}
+
+static void ask_usable(const struct target *target, bool log_in, int64_t deadline_ms,
+                       struct check_result *ret)
+{
+    bool has_handshake = !target->http_transport && !is_anonymous(target);
+
+    if (has_handshake && (log_in || !target->quiet_handshake))
         shake_hands(target, deadline_ms, ret);
     else
-        check_tcp(target, host, deadline_ms, ret);
+        check_once(target, &target->hosts[0], log_in, deadline_ms, ret);
 }
 
 /* A server that refuses the probe's login has shown that it works; the login is not tried again. */
@@ -169,7 +179,10 @@ void hiveserver2_ask(struct check_session *session, enum check_question question
 {
     bool log_in = may_log_in(session->target) && !session->login_refused;
 
-    ask(session, question, log_in, deadline_ms, ret);
+    if (question == CHECK_ALIVE)
+        ask_alive(session, log_in, deadline_ms, ret);
+    else
+        ask_usable(session->target, log_in, deadline_ms, ret);
     if (ret->state == CHECK_FATAL && ret->status == EXIT_REFUSED) {
         session->login_refused = true;
         ret->state = CHECK_READY;

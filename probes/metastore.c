@@ -1,30 +1,19 @@
 #include "probes/checks.h"
 
-/* No set_ugi: without it the server answers as itself, with it each call makes a UGI. */
-static int connect_metastore(const struct target *target, const struct target_host *host,
-                             int64_t deadline_ms, struct conversation *ret, struct err *err)
-{
-    return conversation_open(ret, target, host, deadline_ms, err);
-}
-
+/* No login and no set_ugi: without it the server answers as itself, with it each call makes a UGI.
+ */
 void check_metastore(const struct target *target, const struct target_host *host,
                      int64_t deadline_ms, struct check_result *ret)
 {
-    checks_call_once(target, host, connect_metastore, THRIFT_GET_STATUS, deadline_ms, ret);
+    checks_call_once(target, host, conversation_open, THRIFT_GET_STATUS, deadline_ms, ret);
 }
 
 /* getStatus asks nothing but the metastore; get_database asks its database, and waits for it. */
 void metastore_ask(struct check_session *session, enum check_question question, int64_t deadline_ms,
                    struct check_result *ret)
 {
-    switch (question) {
-    case CHECK_ALIVE:
-        checks_call_kept(session, &session->kept, connect_metastore, THRIFT_GET_STATUS, deadline_ms,
-                         ret);
-        return;
-    case CHECK_USABLE:
-        checks_call_kept(session, &session->second, connect_metastore, THRIFT_GET_DATABASE,
-                         deadline_ms, ret);
-        return;
-    }
+    bool alive = question == CHECK_ALIVE;
+
+    checks_call_kept(session, alive ? &session->kept : &session->second, conversation_open,
+                     alive ? THRIFT_GET_STATUS : THRIFT_GET_DATABASE, deadline_ms, ret);
 }

@@ -11,7 +11,4 @@
 /* Append all metrics to out. 0, or -1 if they did not fit. */
 int metrics_write(const struct snapshot *snapshot, struct buf *out);
 
-/* Append value as a quoted label value. */
-void metrics_write_label(struct buf *out, const char *value);
-
 #endif

@@ -66,9 +66,10 @@ static void watchdog_init(struct snapshot *snapshot)
     (void)sigprocmask(SIG_UNBLOCK, &alarm_only, NULL);
 }
 
-/* End the process if this is not called again within ms; 0 disarms. */
-static void watchdog_set(enum snapshot_check check, int64_t ms)
+/* End the process if check, which may take timeout_ms, takes twice that; 0 disarms. */
+static void watch_over(enum snapshot_check check, int64_t timeout_ms)
 {
+    int64_t ms = 2 * timeout_ms;
     const struct itimerval timer = {
         .it_value = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)}};
 
@@ -98,21 +99,15 @@ static bool ask(const struct worker *worker, enum snapshot_check check)
 {
     const struct monitor_plan *plan = &worker->plan;
     int64_t deadline_ms = clock_ms() + plan->timeout_ms;
+    enum check_question question = check == SNAPSHOT_ALIVE ? CHECK_ALIVE : CHECK_USABLE;
     struct check_result result = {0};
 
-    watchdog_set(check, 2 * plan->timeout_ms);
-    switch (check) {
-    case SNAPSHOT_ALIVE:
-        check_session_ask(worker->session, CHECK_ALIVE, deadline_ms, &result);
-        break;
-    case SNAPSHOT_UI:
+    watch_over(check, plan->timeout_ms);
+    if (check == SNAPSHOT_UI)
         check_target(&plan->ui, deadline_ms, &result);
-        break;
-    case SNAPSHOT_USABLE:
-        check_session_ask(worker->session, CHECK_USABLE, deadline_ms, &result);
-        break;
-    }
-    watchdog_set(check, 0);
+    else
+        check_session_ask(worker->session, question, deadline_ms, &result);
+    watch_over(check, 0);
     record(worker, check, &result);
     return result.state == CHECK_READY;
 }
@@ -144,9 +139,9 @@ static void ask_version(struct worker *worker)
     page.path = path;
     (void)target_put_url(&page, &page.hosts[0], &url);
     request.url = buf_str(&url);
-    watchdog_set(SNAPSHOT_UI, 2 * worker->plan.timeout_ms);
+    watch_over(SNAPSHOT_UI, worker->plan.timeout_ms);
     worker->version_asked = http_send(&request, &reply, NULL) == 0;
-    watchdog_set(SNAPSHOT_UI, 0);
+    watch_over(SNAPSHOT_UI, 0);
     if (worker->version_asked && reply.status == 200)
         worker->plan.service.quiet_handshake = wants_handshake(&reply.body);
 }
@@ -177,54 +172,49 @@ static bool make_plan(struct worker *worker)
 {
     const struct monitor *monitor = worker->monitor;
     struct err err = {0};
+    int result = monitor->make_plan(monitor->context, &worker->plan, &err);
 
-    if (worker->has_plan)
-        return true;
-    if (monitor->make_plan(monitor->context, &worker->plan, &err) < 0) {
-        if (!worker->plan_failed)
-            log_error("health", "what to check is not known: %s", err.message);
-        worker->plan_failed = true;
-        monitor_plan_free(&worker->plan);
-        return false;
-    }
-    if (worker->plan.has_service) {
+    if (result == 0 && worker->plan.has_service) {
         worker->session = check_session_new(&worker->plan.service);
-        if (!worker->session) {
-            monitor_plan_free(&worker->plan);
-            return false;
-        }
+        if (!worker->session)
+            result = err_set(&err, EXIT_INTERNAL, "out of memory");
     }
-    worker->has_plan = true;
-    return true;
+    if (result == 0)
+        return true;
+    if (!worker->plan_failed)
+        log_error("health", "what to check is not known: %s", err.message);
+    worker->plan_failed = true;
+    monitor_plan_free(&worker->plan);
+    return false;
 }
 
+/* Tell PID 1 once that the service is usable. */
 static void announce(struct worker *worker)
 {
-    worker->announced = true;
-    if (fd_write_all(worker->monitor->ready_fd, "", 1) < 0)
+    if (!worker->announced && fd_write_all(worker->monitor->ready_fd, "", 1) < 0)
         log_error("health", "PID 1 cannot be told that the service is usable: %m");
+    worker->announced = true;
 }
 
+/* Ask what is due. */
 static void watch(struct worker *worker, enum phase phase)
 {
-    struct snapshot *snapshot = worker->monitor->snapshot;
-    int64_t now = clock_ms();
+    int64_t now_ms = clock_ms();
     bool usable;
 
-    if (now < worker->next_ms)
-        return;
-    if (!make_plan(worker)) {
-        worker->next_ms = now + PLAN_RETRY_MS;
+    worker->has_plan = worker->has_plan || make_plan(worker);
+    if (!worker->has_plan) {
+        worker->next_ms = now_ms + PLAN_RETRY_MS;
         return;
     }
     usable = ask_all(worker);
     if (worker->session)
-        snapshot_set_connects(snapshot,
+        snapshot_set_connects(worker->monitor->snapshot,
                               worker->connects_before + check_session_connects(worker->session));
-    if (usable && phase == PHASE_STARTING && !worker->announced)
+    if (usable && phase == PHASE_STARTING)
         announce(worker);
-    worker->next_ms = now;
-    worker->next_ms += phase == PHASE_SERVING || worker->announced ? worker->plan.interval_ms : 0;
+    if (phase == PHASE_SERVING || worker->announced)
+        worker->next_ms = now_ms + worker->plan.interval_ms;
 }
 
 /* Once the pod drains nothing is asked any more. The kept connection stays open all the same: to
@@ -236,18 +226,8 @@ static void follow_phases(struct worker *worker)
     for (;;) {
         enum phase phase = snapshot_phase(worker->monitor->snapshot);
 
-        switch (phase) {
-        case PHASE_STARTING:
-        case PHASE_SERVING:
+        if ((phase == PHASE_STARTING || phase == PHASE_SERVING) && clock_ms() >= worker->next_ms)
             watch(worker, phase);
-            break;
-        case PHASE_RENDERING:
-        case PHASE_WAITING:
-        case PHASE_PREPARING:
-        case PHASE_DRAINING:
-        case PHASE_STOPPING:
-            break;
-        }
         (void)nanosleep(&tick, NULL);
     }
 }
@@ -256,7 +236,7 @@ int monitor_run(const struct monitor *monitor)
 {
     struct worker worker = {.monitor = monitor,
                             .connects_before = snapshot_connects(monitor->snapshot)};
-    struct server *server = NULL;
+    struct MHD_Daemon *server = NULL;
     struct err err = {0};
 
     watchdog_init(monitor->snapshot);

@@ -22,10 +22,6 @@
 #define JSON_TYPE "application/json"
 #define METHODS "GET, HEAD"
 
-struct server {
-    struct MHD_Daemon *daemon;
-};
-
 /* One request, as far as an answer depends on it. */
 struct request {
     const struct snapshot *snapshot;
@@ -149,14 +145,11 @@ static enum MHD_Result send_answer(struct MHD_Connection *connection, unsigned s
     return result;
 }
 
+/* "?verbose" alone has no value, which MHD_lookup_connection_value() cannot tell from none. */
 static bool is_verbose(struct MHD_Connection *connection)
 {
-    static const char key[] = "verbose";
-    const char *value;
-    size_t size;
-
-    return MHD_lookup_connection_value_n(connection, MHD_GET_ARGUMENT_KIND, key, sizeof(key) - 1,
-                                         &value, &size) == MHD_YES;
+    return MHD_lookup_connection_value_n(connection, MHD_GET_ARGUMENT_KIND, "verbose",
+                                         strlen("verbose"), NULL, NULL) == MHD_YES;
 }
 
 static enum MHD_Result answer(const struct snapshot *snapshot, struct MHD_Connection *connection,
@@ -233,33 +226,23 @@ int server_listen(uint16_t port, struct err *err)
     return fd;
 }
 
-int server_start(const struct snapshot *snapshot, int listen_fd, struct server **ret,
+int server_start(const struct snapshot *snapshot, int listen_fd, struct MHD_Daemon **ret,
                  struct err *err)
 {
-    struct server *server = calloc(1, sizeof(*server));
-
-    if (!server)
-        return err_set(err, EXIT_INTERNAL, "health server: out of memory");
-    server->daemon = MHD_start_daemon(
+    *ret = MHD_start_daemon(
         MHD_USE_AUTO_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL, NULL, on_request,
         (void *)(uintptr_t)snapshot, MHD_OPTION_LISTEN_SOCKET, listen_fd,
         MHD_OPTION_CONNECTION_LIMIT, MAX_CONNECTIONS, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
         MAX_CONNECTIONS_PER_IP, MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_TIMEOUT_S,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, REQUEST_MEMORY_BYTES, MHD_OPTION_END);
-    if (!server->daemon) {
-        free(server);
-        return err_set(err, EXIT_INTERNAL, "the health server did not start");
-    }
-    *ret = server;
-    return 0;
+    return *ret ? 0 : err_set(err, EXIT_INTERNAL, "the health server did not start");
 }
 
-void server_stop(struct server *server)
+void server_stop(struct MHD_Daemon *server)
 {
     if (!server)
         return;
     /* Without this, stopping would shut down the socket that PID 1 and the next worker share. */
-    (void)MHD_quiesce_daemon(server->daemon);
-    MHD_stop_daemon(server->daemon);
-    free(server);
+    (void)MHD_quiesce_daemon(server);
+    MHD_stop_daemon(server);
 }

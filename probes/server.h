@@ -13,15 +13,15 @@
  * non-blocking, the caller's to close; -1 with EXIT_CONFIG if the port cannot be had. */
 int server_listen(uint16_t port, struct err *err);
 
-struct server;
+struct MHD_Daemon; /* of libmicrohttpd */
 
 /* Answer requests on listen_fd in a thread of its own until server_stop(). Both snapshot and
  * listen_fd are borrowed. 0, or -1 with EXIT_INTERNAL. */
-int server_start(const struct snapshot *snapshot, int listen_fd, struct server **ret,
+int server_start(const struct snapshot *snapshot, int listen_fd, struct MHD_Daemon **ret,
                  struct err *err);
 
 /* End the thread and free; open connections are cut, the listening socket goes on listening for
  * the next server. Takes NULL. */
-void server_stop(struct server *server);
+void server_stop(struct MHD_Daemon *server);
 
 #endif

@@ -12,20 +12,10 @@
 /* A reader meets a writer for a microsecond, a killed writer for ever: then it gives up. */
 #define READ_TRIES 64
 
-union record_value {
-    struct snapshot_result result;
-    struct snapshot_waiting waiting;
-    uint64_t words[(sizeof(struct snapshot_waiting) + sizeof(uint64_t) - 1) / sizeof(uint64_t)];
-};
-
-#define RECORD_WORDS (sizeof(union record_value) / sizeof(uint64_t))
-_Static_assert(sizeof(union record_value) == sizeof(((union record_value *)NULL)->words),
-               "the words cover every record");
-
-/* A seqlock over words that are atomic each, so that even a torn copy is no data race. */
+/* A seqlock. */
 struct record {
     atomic_uint sequence; /* 0: never written; odd: a writer is at work, or was killed at it */
-    _Atomic uint64_t words[RECORD_WORDS];
+    struct snapshot_result value;
 };
 
 struct snapshot {
@@ -48,83 +38,30 @@ _Static_assert(PHASE_COUNT <= 1U << PHASE_BITS, "a phase fits its bits");
 
 const char *phase_name(enum phase phase)
 {
-    switch (phase) {
-    case PHASE_RENDERING:
-        return "rendering";
-    case PHASE_WAITING:
-        return "waiting";
-    case PHASE_PREPARING:
-        return "preparing";
-    case PHASE_STARTING:
-        return "starting";
-    case PHASE_SERVING:
-        return "serving";
-    case PHASE_DRAINING:
-        return "draining";
-    case PHASE_STOPPING:
-        return "stopping";
-    }
-    return "unknown";
+    static const char *const names[PHASE_COUNT] = {
+        [PHASE_RENDERING] = "rendering", [PHASE_WAITING] = "waiting",
+        [PHASE_PREPARING] = "preparing", [PHASE_STARTING] = "starting",
+        [PHASE_SERVING] = "serving",     [PHASE_DRAINING] = "draining",
+        [PHASE_STOPPING] = "stopping",
+    };
+
+    return names[phase];
 }
 
 const char *snapshot_check_name(enum snapshot_check check)
 {
-    switch (check) {
-    case SNAPSHOT_ALIVE:
-        return "alive";
-    case SNAPSHOT_UI:
-        return "ui";
-    case SNAPSHOT_USABLE:
-        return "usable";
-    }
-    return "unknown";
+    static const char *const names[SNAPSHOT_CHECKS] = {
+        [SNAPSHOT_ALIVE] = "alive", [SNAPSHOT_UI] = "ui", [SNAPSHOT_USABLE] = "usable"};
+
+    return names[check];
 }
 
 static const char *state_name(enum check_state state)
 {
-    switch (state) {
-    case CHECK_READY:
-        return "ready";
-    case CHECK_RETRY:
-        return "retry";
-    case CHECK_FATAL:
-        return "fatal";
-    }
-    return "unknown";
-}
+    static const char *const names[] = {
+        [CHECK_READY] = "ready", [CHECK_RETRY] = "retry", [CHECK_FATAL] = "fatal"};
 
-/* An odd sequence that a killed writer left is passed over: it stays odd while this one writes. */
-static void record_write(struct record *record, const union record_value *value)
-{
-    unsigned sequence = atomic_load_explicit(&record->sequence, memory_order_relaxed);
-
-    sequence = (sequence + 1) | 1;
-    atomic_store_explicit(&record->sequence, sequence, memory_order_relaxed);
-    atomic_thread_fence(memory_order_release);
-    for (size_t i = 0; i < RECORD_WORDS; i++)
-        atomic_store_explicit(&record->words[i], value->words[i], memory_order_relaxed);
-    atomic_store_explicit(&record->sequence, sequence + 1, memory_order_release);
-}
-
-/* false, and *ret all zero, for a record that was never written or is half written. */
-static bool record_read(const struct record *record, union record_value *ret)
-{
-    unsigned before = atomic_load_explicit(&record->sequence, memory_order_acquire);
-
-    for (int try = 0; before != 0 && try < READ_TRIES; try++) {
-        unsigned after;
-
-        for (size_t i = 0; i < RECORD_WORDS; i++)
-            ret->words[i] = atomic_load_explicit(&record->words[i], memory_order_relaxed);
-        atomic_thread_fence(memory_order_acquire);
-        after = atomic_load_explicit(&record->sequence, memory_order_relaxed);
-        if (after == before && before % 2 == 0)
-            return true;
-        (void)sched_yield();
-        before = atomic_load_explicit(&record->sequence, memory_order_acquire);
-    }
-    memset(ret, 0, sizeof(*ret));
-    return false;
+    return names[state];
 }
 
 /* What a server said goes into HTTP answers of one line: cut to size, anything odd becomes '?'. */
@@ -135,6 +72,42 @@ static void copy_line(char *to, const char *from, size_t size)
     for (i = 0; i + 1 < size && from[i]; i++)
         to[i] = from[i] >= ' ' && from[i] <= '~' ? from[i] : '?';
     to[i] = '\0';
+}
+
+/* An odd sequence that a killed writer left is passed over: it stays odd while this one writes. */
+static void record_write(struct record *record, const char *url, const struct check_result *result)
+{
+    unsigned sequence = (atomic_load(&record->sequence) + 1) | 1;
+
+    atomic_store(&record->sequence, sequence);
+    atomic_thread_fence(memory_order_seq_cst);
+    record->value = (struct snapshot_result){.asked = true,
+                                             .state = result->state,
+                                             .latency_us = result->latency_us,
+                                             .at_ms = clock_ms()};
+    copy_line(record->value.url, url, sizeof(record->value.url));
+    copy_line(record->value.reason, result->reason, sizeof(record->value.reason));
+    atomic_thread_fence(memory_order_seq_cst);
+    atomic_store(&record->sequence, sequence + 1);
+}
+
+/* All zero for a record that was never written or is half written. */
+static struct snapshot_result record_read(const struct record *record)
+{
+    for (int try = 0; try < READ_TRIES; try++) {
+        unsigned before = atomic_load(&record->sequence);
+        struct snapshot_result value;
+
+        if (before == 0)
+            break;
+        atomic_thread_fence(memory_order_seq_cst);
+        value = record->value;
+        atomic_thread_fence(memory_order_seq_cst);
+        if (before % 2 == 0 && atomic_load(&record->sequence) == before)
+            return value;
+        (void)sched_yield();
+    }
+    return (struct snapshot_result){.asked = false};
 }
 
 static void begin_phase(struct snapshot *snapshot, enum phase phase)
@@ -186,52 +159,35 @@ void snapshot_put_result(struct snapshot *snapshot, enum snapshot_check check,
                          const struct check_result *result)
 {
     bool passed = result->state == CHECK_READY;
-    union record_value value;
 
-    memset(&value, 0, sizeof(value));
-    value.result.asked = true;
-    value.result.state = result->state;
-    value.result.latency_us = result->latency_us;
-    value.result.at_ms = clock_ms();
-    copy_line(value.result.reason, result->reason, sizeof(value.result.reason));
-    record_write(&snapshot->results[check], &value);
+    record_write(&snapshot->results[check], "", result);
     atomic_fetch_add(passed ? &snapshot->passed[check] : &snapshot->failed[check], 1);
 }
 
 struct snapshot_result snapshot_result(const struct snapshot *snapshot, enum snapshot_check check)
 {
-    union record_value value;
+    struct snapshot_result result = record_read(&snapshot->results[check]);
 
-    (void)record_read(&snapshot->results[check], &value);
-    value.result.passed = atomic_load(&snapshot->passed[check]);
-    value.result.failed = atomic_load(&snapshot->failed[check]);
-    return value.result;
+    result.passed = atomic_load(&snapshot->passed[check]);
+    result.failed = atomic_load(&snapshot->failed[check]);
+    return result;
 }
 
 void snapshot_put_waiting(struct snapshot *snapshot, size_t index, const char *url,
                           const struct check_result *result)
 {
-    union record_value value;
-
     if (index >= SNAPSHOT_WAITING_MAX)
         return;
-    memset(&value, 0, sizeof(value));
-    copy_line(value.waiting.url, url, sizeof(value.waiting.url));
-    value.waiting.state = result->state;
-    copy_line(value.waiting.reason, result->reason, sizeof(value.waiting.reason));
-    record_write(&snapshot->waiting[index], &value);
+    record_write(&snapshot->waiting[index], url, result);
     if (atomic_load(&snapshot->waiting_count) <= index)
         atomic_store(&snapshot->waiting_count, index + 1);
 }
 
-bool snapshot_waiting(const struct snapshot *snapshot, size_t index, struct snapshot_waiting *ret)
+bool snapshot_waiting(const struct snapshot *snapshot, size_t index, struct snapshot_result *ret)
 {
-    union record_value value;
-
     if (index >= atomic_load(&snapshot->waiting_count))
         return false;
-    (void)record_read(&snapshot->waiting[index], &value);
-    *ret = value.waiting;
+    *ret = record_read(&snapshot->waiting[index]);
     return true;
 }
 
@@ -267,101 +223,78 @@ unsigned snapshot_connects(const struct snapshot *snapshot)
 
 bool snapshot_check_counts(enum snapshot_probe probe, enum snapshot_check check)
 {
-    switch (probe) {
-    case PROBE_LIVE:
-        return check != SNAPSHOT_USABLE;
-    case PROBE_READY:
-        return true;
-    case PROBE_STARTUP:
-        return false;
-    }
-    return false;
+    return probe == PROBE_READY || (probe == PROBE_LIVE && check != SNAPSHOT_USABLE);
 }
 
 /* The first of the checks behind probe that fails, as "usable: timed out after 5.0s". */
-static bool find_failure(const struct snapshot *snapshot, enum snapshot_probe probe, char *ret,
-                         size_t size)
+static bool find_failure(const struct snapshot *snapshot, enum snapshot_probe probe,
+                         const char *prefix, char *ret, size_t size)
 {
     for (enum snapshot_check check = 0; check < SNAPSHOT_CHECKS; check++) {
         struct snapshot_result result = snapshot_result(snapshot, check);
 
         if (!snapshot_check_counts(probe, check) || !result.asked || result.state == CHECK_READY)
             continue;
-        (void)snprintf(ret, size, "%s: %s", snapshot_check_name(check), result.reason);
+        (void)snprintf(ret, size, "%s%s: %s", prefix, snapshot_check_name(check), result.reason);
         return true;
     }
     return false;
 }
 
+size_t snapshot_not_ready(const struct snapshot *snapshot, struct snapshot_result *ret_first)
+{
+    struct snapshot_result target;
+    size_t count = 0;
+
+    for (size_t i = 0; snapshot_waiting(snapshot, i, &target); i++)
+        if (target.asked && target.state != CHECK_READY && count++ == 0)
+            *ret_first = target;
+    return count;
+}
+
 static void say_waiting(const struct snapshot *snapshot, char *ret, size_t size)
 {
-    struct snapshot_waiting waiting, first;
-    size_t not_ready = 0;
-    int len;
+    struct snapshot_result first;
+    size_t count = snapshot_not_ready(snapshot, &first);
 
-    for (size_t i = 0; snapshot_waiting(snapshot, i, &waiting); i++) {
-        if (waiting.url[0] && waiting.state != CHECK_READY && not_ready++ == 0)
-            first = waiting;
-    }
-    if (not_ready == 0) {
-        (void)snprintf(ret, size, "waiting");
-        return;
-    }
-    len = snprintf(ret, size, "waiting for %s: %s", first.url, first.reason);
-    if (not_ready > 1 && len >= 0 && (size_t)len < size)
-        (void)snprintf(ret + len, size - (size_t)len, " (and %zu more)", not_ready - 1);
-}
-
-static void say_starting(const struct snapshot *snapshot, char *ret, size_t size)
-{
-    char failure[SNAPSHOT_REASON_BYTES];
-
-    if (find_failure(snapshot, PROBE_READY, failure, sizeof(failure)))
-        (void)snprintf(ret, size, "starting: %s", failure);
-    else
-        (void)snprintf(ret, size, "starting");
-}
-
-static void say_draining(const struct snapshot *snapshot, char *ret, size_t size)
-{
-    int running = snapshot_running(snapshot);
-
-    if (running < 0)
-        (void)snprintf(ret, size, "draining");
-    else
-        (void)snprintf(ret, size, "draining: %d statement%s running", running,
-                       running == 1 ? "" : "s");
+    if (count == 1)
+        (void)snprintf(ret, size, "waiting for %s: %s", first.url, first.reason);
+    else if (count > 1)
+        (void)snprintf(ret, size, "waiting for %s: %s (and %zu more)", first.url, first.reason,
+                       count - 1);
 }
 
 bool snapshot_probe(const struct snapshot *snapshot, enum snapshot_probe probe, char *ret_reason,
                     size_t size)
 {
     enum phase phase = snapshot_phase(snapshot);
+    int running = snapshot_running(snapshot);
 
+    (void)snprintf(ret_reason, size, "%s", phase_name(phase));
     switch (phase) {
+    case PHASE_RENDERING:
+    case PHASE_PREPARING:
+        return probe == PROBE_LIVE;
     case PHASE_WAITING:
         say_waiting(snapshot, ret_reason, size);
         return probe == PROBE_LIVE;
     case PHASE_STARTING:
-        say_starting(snapshot, ret_reason, size);
-        return probe == PROBE_LIVE;
-    case PHASE_RENDERING:
-    case PHASE_PREPARING:
-        (void)snprintf(ret_reason, size, "%s", phase_name(phase));
+        (void)find_failure(snapshot, PROBE_READY, "starting: ", ret_reason, size);
         return probe == PROBE_LIVE;
     case PHASE_SERVING:
-        (void)snprintf(ret_reason, size, "%s", phase_name(phase));
-        return !find_failure(snapshot, probe, ret_reason, size);
+        return !find_failure(snapshot, probe, "", ret_reason, size);
     case PHASE_DRAINING:
-        say_draining(snapshot, ret_reason, size);
+        if (running >= 0)
+            (void)snprintf(ret_reason, size, "draining: %d statement%s running", running,
+                           running == 1 ? "" : "s");
         return probe != PROBE_READY;
     case PHASE_STOPPING:
-        (void)snprintf(ret_reason, size, "%s", phase_name(phase));
         return probe != PROBE_READY;
     }
-    (void)snprintf(ret_reason, size, "no such phase: %d", (int)phase);
     return false;
 }
+
+/* ---- JSON ---- */
 
 static double seconds_since(int64_t ms)
 {
@@ -374,13 +307,6 @@ static json_t *json_probe(const struct snapshot *snapshot, enum snapshot_probe p
     bool ok = snapshot_probe(snapshot, probe, reason, sizeof(reason));
 
     return json_pack("{s:b, s:s}", "ok", ok, "reason", reason);
-}
-
-static json_t *json_probes(const struct snapshot *snapshot)
-{
-    return json_pack("{s:o, s:o, s:o}", "live", json_probe(snapshot, PROBE_LIVE), "ready",
-                     json_probe(snapshot, PROBE_READY), "startup",
-                     json_probe(snapshot, PROBE_STARTUP));
 }
 
 static json_t *json_checks(const struct snapshot *snapshot)
@@ -410,40 +336,37 @@ static json_t *json_checks(const struct snapshot *snapshot)
 static json_t *json_waiting(const struct snapshot *snapshot)
 {
     json_t *targets = json_array();
-    struct snapshot_waiting waiting;
+    struct snapshot_result target;
 
-    for (size_t i = 0; snapshot_waiting(snapshot, i, &waiting); i++) {
-        const char *state = state_name(waiting.state);
-
-        if (waiting.url[0])
-            (void)json_array_append_new(targets,
-                                        json_pack("{s:s, s:s, s:s}", "url", waiting.url, "state",
-                                                  state, "reason", waiting.reason));
+    for (size_t i = 0; snapshot_waiting(snapshot, i, &target); i++) {
+        if (target.asked)
+            (void)json_array_append_new(targets, json_pack("{s:s, s:s, s:s}", "url", target.url,
+                                                           "state", state_name(target.state),
+                                                           "reason", target.reason));
     }
     return targets;
 }
 
-static json_t *json_running(const struct snapshot *snapshot)
-{
-    int running = snapshot_running(snapshot);
-
-    return running < 0 ? json_null() : json_integer(running);
-}
-
 char *snapshot_json(const struct snapshot *snapshot)
 {
+    int running = snapshot_running(snapshot);
+    json_t *statements = running < 0 ? json_null() : json_integer(running);
     /* clang-format off */
-    json_t *root = json_pack("{s:s, s:s, s:s, s:s, s:f, s:f, s:o, s:o, s:o, s:o, s:I, s:I}",
+    json_t *root = json_pack("{s:s, s:s, s:s, s:s, s:f, s:f,"
+                             " s:{s:o, s:o, s:o}, s:o, s:o, s:o, s:I, s:I}",
                              "version", SPARKPOD_VERSION,
                              "commit", version_commit,
                              "role", snapshot_role(snapshot),
                              "phase", phase_name(snapshot_phase(snapshot)),
                              "phase_seconds", seconds_since(snapshot_phase_since_ms(snapshot)),
                              "uptime_seconds", seconds_since(snapshot_born_ms(snapshot)),
-                             "probes", json_probes(snapshot),
+                             "probes",
+                                 "live", json_probe(snapshot, PROBE_LIVE),
+                                 "ready", json_probe(snapshot, PROBE_READY),
+                                 "startup", json_probe(snapshot, PROBE_STARTUP),
                              "checks", json_checks(snapshot),
                              "waiting", json_waiting(snapshot),
-                             "running_statements", json_running(snapshot),
+                             "running_statements", statements,
                              "health_worker_starts", (json_int_t)snapshot_workers(snapshot),
                              "probe_connections", (json_int_t)snapshot_connects(snapshot));
     /* clang-format on */

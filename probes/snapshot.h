@@ -36,23 +36,19 @@ enum snapshot_check {
 /* "alive", "ui", "usable" */
 const char *snapshot_check_name(enum snapshot_check check);
 
+/* The last result of a check of the service, or of a target that is waited for. */
 struct snapshot_result {
     bool asked; /* false: not part of this role, or no result yet */
     enum check_state state;
     int64_t latency_us;
-    int64_t at_ms; /* clock_ms() of the answer */
-    uint64_t passed, failed;
+    int64_t at_ms;                  /* clock_ms() of the answer */
+    uint64_t passed, failed;        /* checks of the service */
+    char url[TARGET_URL_BYTES / 2]; /* targets that are waited for */
     char reason[CHECK_REASON_BYTES];
 };
 
 /* Targets past this many are waited for all the same, but not shown. */
 #define SNAPSHOT_WAITING_MAX 16
-
-struct snapshot_waiting {
-    char url[TARGET_URL_BYTES / 2]; /* empty while nothing is known about this one */
-    enum check_state state;
-    char reason[CHECK_REASON_BYTES];
-};
 
 struct snapshot; /* MAP_SHARED | MAP_ANONYMOUS */
 
@@ -77,7 +73,9 @@ struct snapshot_result snapshot_result(const struct snapshot *snapshot, enum sna
 void snapshot_put_waiting(struct snapshot *snapshot, size_t index, const char *url,
                           const struct check_result *result);
 /* false past the last one. */
-bool snapshot_waiting(const struct snapshot *snapshot, size_t index, struct snapshot_waiting *ret);
+bool snapshot_waiting(const struct snapshot *snapshot, size_t index, struct snapshot_result *ret);
+/* How many of them are not ready; *ret_first is set to the first, unless there is none. */
+size_t snapshot_not_ready(const struct snapshot *snapshot, struct snapshot_result *ret_first);
 
 /* Statements still running while draining; -1: not known. */
 void snapshot_set_running(struct snapshot *snapshot, int statements);

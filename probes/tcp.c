@@ -3,7 +3,7 @@
 void check_tcp(const struct target *target, const struct target_host *host, int64_t deadline_ms,
                struct check_result *ret)
 {
-    struct transport *transport = NULL;
+    CURL *transport = NULL;
     struct err err;
 
     if (transport_open(target, host, deadline_ms, &transport, &err) < 0)

@@ -19,67 +19,8 @@
 
 #define THRIFT_MAX_BYTES (1 << 20) /* of a message, a string; elements of a container */
 #define THRIFT_MAX_DEPTH 16
+#define THRIFT_FRAME_BYTES 4 /* of a frame's header, which is its length */
 
-enum thrift_type {
-    THRIFT_STOP = 0,
-    THRIFT_BOOL = 2,
-    THRIFT_BYTE = 3,
-    THRIFT_DOUBLE = 4,
-    THRIFT_I16 = 6,
-    THRIFT_I32 = 8,
-    THRIFT_I64 = 10,
-    THRIFT_STRING = 11,
-    THRIFT_STRUCT = 12,
-    THRIFT_MAP = 13,
-    THRIFT_SET = 14,
-    THRIFT_LIST = 15,
-};
-
-enum thrift_message_type {
-    THRIFT_CALL = 1,
-    THRIFT_REPLY = 2,
-    THRIFT_EXCEPTION = 3,
-    THRIFT_ONEWAY = 4,
-};
-
-/* Bytes of the message, borrowed, without a NUL. */
-struct thrift_text {
-    const char *data;
-    size_t len;
-};
-
-struct thrift_message {
-    enum thrift_message_type type;
-    struct thrift_text name;
-    int32_t seqid;
-};
-
-struct thrift_field {
-    enum thrift_type type;
-    int16_t id;
-};
-
-/* A place in a message. After a fault every read gives zero, so a run of reads needs one check. */
-struct thrift_reader {
-    const unsigned char *data;
-    size_t len, pos;
-    int fault; /* 0, THRIFT_MALFORMED or THRIFT_MORE */
-};
-
-/* Read the header. false after a fault. */
-bool thrift_read_message(struct thrift_reader *reader, struct thrift_message *ret);
-
-/* Read the next field's header; the caller reads or skips its value. false at the struct's STOP,
- * which is consumed, and after a fault. */
-bool thrift_read_field(struct thrift_reader *reader, struct thrift_field *ret);
-
-int32_t thrift_read_i32(struct thrift_reader *reader);
-struct thrift_text thrift_read_text(struct thrift_reader *reader);
-
-/* Pass over one value of any type. */
-void thrift_skip(struct thrift_reader *reader, enum thrift_type type);
-
-/* The calls. */
 enum thrift_method {
     THRIFT_GET_STATUS,   /* fb303: fb_status getStatus() */
     THRIFT_GET_DATABASE, /* metastore: Database get_database("default") */
@@ -89,7 +30,6 @@ enum thrift_method {
 /* Append the call. seqid comes back in its reply. 0, or -1 once buf has failed. */
 int thrift_put_call(struct buf *buf, enum thrift_method method, int32_t seqid);
 
-/* Append one i32: a frame's length. */
 int thrift_put_i32(struct buf *buf, int32_t value);
 
 #define THRIFT_TEXT_BYTES 200
@@ -104,6 +44,10 @@ struct thrift_answer {
  * MetaException, which comes as an ordinary field of a REPLY, a TApplicationException and a
  * TStatus other than success are complete replies that are not ok. */
 int thrift_parse_reply(enum thrift_method method, int32_t seqid, const void *data, size_t len,
+                       struct thrift_answer *ret);
+
+/* The same for a reply that is all of a frame; the length includes the frame's header. */
+int thrift_parse_frame(enum thrift_method method, int32_t seqid, const void *data, size_t len,
                        struct thrift_answer *ret);
 
 #endif

@@ -4,71 +4,53 @@
 #include "common/http.h"
 
 #include <poll.h>
-#include <stdlib.h>
-
-struct transport {
-    CURL *curl;
-    curl_socket_t socket;
-    int64_t started_ms;
-};
 
 int transport_timed_out(int64_t started_ms, struct err *err)
 {
     return http_failed(NULL, CURLE_OPERATION_TIMEDOUT, started_ms, err);
 }
 
-static int connect_by(struct transport *transport, const char *url, int64_t deadline_ms,
-                      struct err *err)
+int transport_open(const struct target *target, const struct target_host *host, int64_t deadline_ms,
+                   CURL **ret, struct err *err)
 {
-    CURL *curl = transport->curl;
+    CURL *curl = http_handle_new(NULL, target->insecure);
+    BUF_AUTO url = BUF_INIT(16384);
+    int64_t started_ms = clock_ms();
     CURLcode code;
 
-    curl_easy_setopt(curl, CURLOPT_URL, url);
+    if (!curl || target_put_url(target, host, &url) < 0) {
+        curl_easy_cleanup(curl);
+        return err_set(err, EXIT_INTERNAL, "out of memory");
+    }
+    curl_easy_setopt(curl, CURLOPT_URL, buf_str(&url));
     curl_easy_setopt(curl, CURLOPT_CONNECT_ONLY, 1L);
     curl_easy_setopt(curl, CURLOPT_SSL_ENABLE_ALPN, 0L);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, http_timeout_ms(deadline_ms));
     code = curl_easy_perform(curl);
-    if (code == CURLE_OK)
-        code = curl_easy_getinfo(curl, CURLINFO_ACTIVESOCKET, &transport->socket);
-    return code == CURLE_OK ? 0 : http_failed(curl, code, transport->started_ms, err);
-}
-
-int transport_open(const struct target *target, const struct target_host *host, int64_t deadline_ms,
-                   struct transport **ret, struct err *err)
-{
-    struct transport *transport = calloc(1, sizeof(*transport));
-    BUF_AUTO url = BUF_INIT(16384);
-
-    (void)target_put_url(target, host, &url);
-    if (transport)
-        transport->curl = http_handle_new(NULL, target->insecure);
-    if (!transport || !transport->curl || buf_failed(&url)) {
-        free(transport);
-        return err_set(err, EXIT_INTERNAL, "out of memory");
-    }
-    transport->socket = CURL_SOCKET_BAD;
-    transport->started_ms = clock_ms();
-    if (connect_by(transport, buf_str(&url), deadline_ms, err) < 0) {
-        transport_free(transport);
+    if (code != CURLE_OK) {
+        http_failed(curl, code, started_ms, err);
+        curl_easy_cleanup(curl);
         return -1;
     }
-    *ret = transport;
+    *ret = curl;
     return 0;
 }
 
 /* Wait until the socket is ready for events. false when the deadline passed. */
-static bool await(const struct transport *transport, short events, int64_t deadline_ms)
+static bool await(CURL *transport, short events, int64_t deadline_ms)
 {
-    struct pollfd fd = {.fd = transport->socket, .events = events};
-    int ready;
+    curl_socket_t socket = CURL_SOCKET_BAD;
+    struct pollfd fd = {.events = events};
 
-    do {
-        ready = poll(&fd, 1, clock_left_ms(deadline_ms));
-    } while (ready < 0 || (ready == 0 && clock_left_ms(deadline_ms) != 0));
-    return ready > 0;
+    (void)curl_easy_getinfo(transport, CURLINFO_ACTIVESOCKET, &socket);
+    fd.fd = socket;
+    while (poll(&fd, 1, clock_left_ms(deadline_ms)) <= 0)
+        if (clock_left_ms(deadline_ms) == 0)
+            return false;
+    return true;
 }
 
-int transport_send(struct transport *transport, const void *data, size_t len, int64_t deadline_ms,
+int transport_send(CURL *transport, const void *data, size_t len, int64_t deadline_ms,
                    struct err *err)
 {
     const char *p = data;
@@ -76,35 +58,32 @@ int transport_send(struct transport *transport, const void *data, size_t len, in
     CURLcode code;
     size_t put;
 
-    while (len) {
+    for (; len; p += put, len -= put) {
         put = 0;
-        code = curl_easy_send(transport->curl, p, len, &put);
+        code = curl_easy_send(transport, p, len, &put);
         if (code != CURLE_OK && code != CURLE_AGAIN)
-            return http_failed(transport->curl, code, started_ms, err);
+            return http_failed(transport, code, started_ms, err);
         if (code == CURLE_AGAIN && !await(transport, POLLOUT, deadline_ms))
             return transport_timed_out(started_ms, err);
-        p += put;
-        len -= put;
     }
     return 0;
 }
 
-ssize_t transport_receive_some(struct transport *transport, void *data, size_t size,
-                               int64_t deadline_ms, struct err *err)
+ssize_t transport_receive_some(CURL *transport, void *data, size_t size, int64_t deadline_ms,
+                               struct err *err)
 {
     size_t got = 0;
     CURLcode code;
 
-    while ((code = curl_easy_recv(transport->curl, data, size, &got)) == CURLE_AGAIN)
+    while ((code = curl_easy_recv(transport, data, size, &got)) == CURLE_AGAIN)
         if (!await(transport, POLLIN, deadline_ms))
             return 0;
     if (code == CURLE_OK && got == 0)
         code = CURLE_GOT_NOTHING;
-    return code == CURLE_OK ? (ssize_t)got : http_failed(transport->curl, code, 0, err);
+    return code == CURLE_OK ? (ssize_t)got : http_failed(transport, code, 0, err);
 }
 
-int transport_receive(struct transport *transport, void *data, size_t len, int64_t deadline_ms,
-                      struct err *err)
+int transport_receive(CURL *transport, void *data, size_t len, int64_t deadline_ms, struct err *err)
 {
     char *p = data;
     int64_t started_ms = clock_ms();
@@ -118,16 +97,13 @@ int transport_receive(struct transport *transport, void *data, size_t len, int64
     return 0;
 }
 
-void transport_free(struct transport *transport)
+void transport_free(CURL *transport)
 {
     char rest[4096];
-    size_t got;
+    size_t got = 1;
 
-    if (!transport)
-        return;
-    for (int i = 0; transport->socket != CURL_SOCKET_BAD && i < 16; i++)
-        if (curl_easy_recv(transport->curl, rest, sizeof(rest), &got) != CURLE_OK || got == 0)
+    for (int i = 0; transport && got && i < 16; i++)
+        if (curl_easy_recv(transport, rest, sizeof(rest), &got) != CURLE_OK)
             break;
-    curl_easy_cleanup(transport->curl);
-    free(transport);
+    curl_easy_cleanup(transport);
 }

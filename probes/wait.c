@@ -19,27 +19,26 @@
 #define MAX_DELAY_MS 1000
 #define FATAL_DELAY_MS 5000 /* a wrong password is a line in the server's log each time */
 #define SLACK_MS 500        /* what a try may take past its deadline before it is killed */
-#define REMINDER_MS 30000
 
 /* One target, and the process of the try under way. */
 struct waiter {
     const struct target *target;
     pid_t pid; /* 0: between two tries */
-    int fd;    /* its result comes here */
+    int fd;    /* its result comes here; -1 between two tries */
     int64_t killed_at_ms;
     int64_t next_try_ms;
     int64_t fatal_since_ms;
     int64_t delay_ms;
     unsigned tries;
-    struct check_result last; /* reason is empty before the first */
+    struct check_result last;
 };
 
 struct wait {
     const struct wait_options *options;
     struct waiter *waiters;
-    struct pollfd *polls; /* one per waiter, then cancel_fd */
+    struct pollfd *polls; /* cancel_fd, then one per waiter */
     size_t count;
-    int64_t started_ms, deadline_ms, reminder_ms;
+    int64_t started_ms, deadline_ms;
 };
 
 /* ---- one try: a process ---- */
@@ -103,6 +102,11 @@ static void end_try(struct waiter *waiter)
 
 /* ---- what has been learnt ---- */
 
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 /* delay, give or take a quarter, so that many pods do not ask in step. */
 static int64_t jittered(int64_t delay_ms)
 {
@@ -110,14 +114,6 @@ static int64_t jittered(int64_t delay_ms)
 
     (void)!getrandom(&random, sizeof(random), GRND_NONBLOCK);
     return delay_ms * 3 / 4 + delay_ms / 2 * random / UINT16_MAX;
-}
-
-static void schedule(struct waiter *waiter)
-{
-    int64_t delay_ms = waiter->last.state == CHECK_FATAL ? FATAL_DELAY_MS : waiter->delay_ms;
-
-    waiter->next_try_ms = clock_ms() + jittered(delay_ms);
-    waiter->delay_ms = waiter->delay_ms * 2 < MAX_DELAY_MS ? waiter->delay_ms * 2 : MAX_DELAY_MS;
 }
 
 static void log_change(const struct wait *wait, const struct waiter *waiter)
@@ -145,73 +141,63 @@ static bool is_news(const struct check_result *old, const struct check_result *n
 {
     static const char timeout[] = "timed out after";
 
-    if (old->state != now->state || *old->reason == '\0')
-        return true;
-    return strcmp(old->reason, now->reason) != 0 &&
-           !(strstr(old->reason, timeout) && strstr(now->reason, timeout));
+    return old->state != now->state ||
+           (strcmp(old->reason, now->reason) != 0 &&
+            !(strstr(old->reason, timeout) && strstr(now->reason, timeout)));
 }
 
-static void take_result(struct wait *wait, size_t index, const struct check_result *result)
+static void take_result(struct wait *wait, struct waiter *waiter, const struct check_result *result)
 {
-    struct waiter *waiter = &wait->waiters[index];
     bool news = is_news(&waiter->last, result);
+    bool fatal = result->state == CHECK_FATAL;
 
     end_try(waiter);
     waiter->tries++;
-    if (result->state == CHECK_FATAL && (waiter->last.state != CHECK_FATAL || waiter->tries == 1))
+    if (fatal && waiter->last.state != CHECK_FATAL)
         waiter->fatal_since_ms = clock_ms();
     waiter->last = *result;
-    schedule(waiter);
+    waiter->next_try_ms = clock_ms() + jittered(fatal ? FATAL_DELAY_MS : waiter->delay_ms);
+    waiter->delay_ms = earlier(2 * waiter->delay_ms, MAX_DELAY_MS);
     if (!news)
         return;
     log_change(wait, waiter);
     if (wait->options->changed)
-        wait->options->changed(wait->options->context, index, result);
+        wait->options->changed(wait->options->context, (size_t)(waiter - wait->waiters), result);
 }
 
-static void take_failure(struct wait *wait, size_t index, const char *reason)
+static void take_failure(struct wait *wait, struct waiter *waiter, const char *reason)
 {
     struct check_result result = {.state = CHECK_RETRY, .status = EXIT_UNAVAILABLE};
 
     (void)snprintf(result.reason, sizeof(result.reason), "%s", reason);
-    take_result(wait, index, &result);
+    take_result(wait, waiter, &result);
 }
 
 static bool is_ready(const struct waiter *waiter)
 {
-    return waiter->tries > 0 && waiter->last.state == CHECK_READY;
+    return waiter->last.state == CHECK_READY;
 }
 
 /* ---- the loop ---- */
 
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t try_deadline(const struct wait *wait)
-{
-    return earlier(clock_ms() + wait->options->try_timeout_ms, wait->deadline_ms);
-}
-
 /* Start what is due, end what hangs. */
-static void advance(struct wait *wait, size_t index)
+static void advance(struct wait *wait, struct waiter *waiter)
 {
-    struct waiter *waiter = &wait->waiters[index];
     int64_t now_ms = clock_ms();
 
     if (is_ready(waiter))
         return;
     if (waiter->pid && now_ms >= waiter->killed_at_ms)
-        take_failure(wait, index, "no answer, the try was ended");
+        take_failure(wait, waiter, "no answer, the try was ended");
     else if (!waiter->pid && now_ms >= waiter->next_try_ms &&
-             start_try(waiter, try_deadline(wait)) < 0)
-        take_failure(wait, index, strerror(errno));
+             start_try(waiter, earlier(now_ms + wait->options->try_timeout_ms, wait->deadline_ms)) <
+                 0)
+        take_failure(wait, waiter, strerror(errno));
 }
 
 static int64_t next_event_ms(const struct wait *wait)
 {
-    int64_t next_ms = earlier(wait->deadline_ms, wait->reminder_ms);
+    int64_t next_ms = wait->deadline_ms;
 
     for (size_t i = 0; i < wait->count; i++) {
         const struct waiter *waiter = &wait->waiters[i];
@@ -222,50 +208,30 @@ static int64_t next_event_ms(const struct wait *wait)
     return next_ms;
 }
 
-static void take_results(struct wait *wait)
+static void read_result(struct wait *wait, struct waiter *waiter)
 {
     struct check_result result;
 
-    for (size_t i = 0; i < wait->count; i++) {
-        if (!wait->waiters[i].pid || !wait->polls[i].revents)
-            continue;
-        if (read(wait->waiters[i].fd, &result, sizeof(result)) == sizeof(result))
-            take_result(wait, i, &result);
-        else
-            take_failure(wait, i, "the check ended without a result");
-    }
+    if (read(waiter->fd, &result, sizeof(result)) == sizeof(result))
+        take_result(wait, waiter, &result);
+    else
+        take_failure(wait, waiter, "the check ended without a result");
 }
 
 /* Sleep until something happens. true when the wait is cancelled. */
 static bool sleep_on(struct wait *wait)
 {
-    struct pollfd *cancel = &wait->polls[wait->count];
+    struct pollfd *polls = wait->polls;
 
+    polls[0] = (struct pollfd){.fd = wait->options->cancel_fd, .events = POLLIN};
     for (size_t i = 0; i < wait->count; i++)
-        wait->polls[i] = (struct pollfd){.fd = wait->waiters[i].pid ? wait->waiters[i].fd : -1,
-                                         .events = POLLIN};
-    *cancel = (struct pollfd){.fd = wait->options->cancel_fd, .events = POLLIN};
-    if (poll(wait->polls, wait->count + 1, clock_left_ms(next_event_ms(wait))) <= 0)
+        polls[i + 1] = (struct pollfd){.fd = wait->waiters[i].fd, .events = POLLIN};
+    if (poll(polls, wait->count + 1, clock_left_ms(next_event_ms(wait))) <= 0)
         return false;
-    if (cancel->revents)
-        return true;
-    take_results(wait);
-    return false;
-}
-
-static void remind(struct wait *wait)
-{
-    char took[CLOCK_DURATION_BYTES];
-    int64_t now_ms = clock_ms();
-
-    if (now_ms < wait->reminder_ms)
-        return;
-    wait->reminder_ms = now_ms + REMINDER_MS;
-    clock_format_duration(now_ms - wait->started_ms, took, sizeof(took));
     for (size_t i = 0; i < wait->count; i++)
-        if (!is_ready(&wait->waiters[i]))
-            log_info("wait", "%s still not ready after %s: %s", wait->waiters[i].target->url, took,
-                     wait->waiters[i].last.reason);
+        if (polls[i + 1].revents)
+            read_result(wait, &wait->waiters[i]);
+    return polls[0].revents != 0;
 }
 
 /* ---- the end ---- */
@@ -285,8 +251,7 @@ static const struct waiter *find_fatal(const struct wait *wait)
         const struct waiter *waiter = &wait->waiters[i];
         int64_t grace_ms = waiter->target->lockout ? 0 : wait->options->fatal_grace_ms;
 
-        if (waiter->tries && waiter->last.state == CHECK_FATAL &&
-            clock_ms() - waiter->fatal_since_ms >= grace_ms)
+        if (waiter->last.state == CHECK_FATAL && clock_ms() - waiter->fatal_since_ms >= grace_ms)
             return waiter;
     }
     return NULL;
@@ -302,7 +267,7 @@ static int timed_out(const struct wait *wait, struct err *err)
 
         if (!is_ready(waiter))
             (void)buf_printf(&text, "%s%s: %s", text.len ? "; " : "", waiter->target->url,
-                             waiter->tries ? waiter->last.reason : "no answer yet");
+                             waiter->last.reason);
     }
     return err_set(err, EXIT_UNAVAILABLE, "not ready after %s: %s",
                    clock_format_duration(wait->options->timeout_ms, took, sizeof(took)),
@@ -315,7 +280,7 @@ static int run(struct wait *wait, struct err *err)
 
     for (;;) {
         for (size_t i = 0; i < wait->count; i++)
-            advance(wait, i);
+            advance(wait, &wait->waiters[i]);
         if (all_ready(wait))
             return 0;
         fatal = find_fatal(wait);
@@ -324,40 +289,38 @@ static int run(struct wait *wait, struct err *err)
                            fatal->last.reason);
         if (clock_ms() >= wait->deadline_ms)
             return timed_out(wait, err);
-        remind(wait);
         if (sleep_on(wait))
             return err_set(err, EXIT_SIGNAL_BASE + SIGTERM, "the wait was cancelled");
     }
 }
 
-static void start(struct wait *wait, const struct target *targets)
-{
-    wait->started_ms = clock_ms();
-    wait->reminder_ms = wait->started_ms + REMINDER_MS;
-    wait->deadline_ms =
-        wait->options->timeout_ms ? wait->started_ms + wait->options->timeout_ms : CLOCK_NEVER;
-    for (size_t i = 0; i < wait->count; i++)
-        wait->waiters[i] =
-            (struct waiter){.target = &targets[i], .fd = -1, .delay_ms = FIRST_DELAY_MS};
-}
-
 int wait_for_targets(const struct target *targets, size_t count, const struct wait_options *options,
                      struct err *err)
 {
-    struct wait wait = {.options = options, .count = count};
-    int result;
+    int64_t now_ms = clock_ms();
+    struct wait wait = {
+        .options = options,
+        .waiters = calloc(count + 1, sizeof(*wait.waiters)),
+        .polls = calloc(count + 1, sizeof(*wait.polls)),
+        .count = count,
+        .started_ms = now_ms,
+        .deadline_ms = options->timeout_ms ? now_ms + options->timeout_ms : CLOCK_NEVER,
+    };
+    int result = -1;
 
-    wait.waiters = calloc(count + 1, sizeof(*wait.waiters));
-    wait.polls = calloc(count + 1, sizeof(*wait.polls));
     if (wait.waiters && wait.polls) {
-        start(&wait, targets);
+        for (size_t i = 0; i < count; i++)
+            wait.waiters[i] =
+                (struct waiter){.target = &targets[i],
+                                .fd = -1,
+                                .delay_ms = FIRST_DELAY_MS,
+                                .last = {.state = CHECK_RETRY, .reason = "no answer yet"}};
         result = run(&wait, err);
+        for (size_t i = 0; i < count; i++)
+            end_try(&wait.waiters[i]);
     } else {
-        wait.count = 0;
-        result = err_set(err, EXIT_INTERNAL, "out of memory");
+        err_set(err, EXIT_INTERNAL, "out of memory");
     }
-    for (size_t i = 0; i < wait.count; i++)
-        end_try(&wait.waiters[i]);
     free(wait.waiters);
     free(wait.polls);
     return result;

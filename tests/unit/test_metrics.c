@@ -127,14 +127,6 @@ Test(metrics, the_build_is_named)
     cr_expect_not_null(strstr(buf_str(&text), line));
 }
 
-Test(metrics, quotes_backslashes_and_newlines_in_a_label_are_escaped)
-{
-    BUF_AUTO text = BUF_INIT(64);
-
-    metrics_write_label(&text, "a\"b\\c\nd");
-    cr_expect_str_eq(buf_str(&text), "\"a\\\"b\\\\c\\nd\"");
-}
-
 Test(metrics, a_buffer_that_is_too_small_is_an_error)
 {
     BUF_AUTO text = BUF_INIT(100);

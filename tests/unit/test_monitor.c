@@ -31,7 +31,7 @@ struct rig {
 static struct rig *rig;
 static struct snapshot *snapshot; /* the pod's */
 static struct snapshot *service;  /* the service's own */
-static struct server *server;
+static struct MHD_Daemon *server;
 static int service_fd, ready[2];
 static pid_t worker;
 
@@ -198,7 +198,7 @@ Test(monitor, the_first_success_is_announced_once_and_failures_come_and_go)
 Test(monitor, an_interface_that_answers_anything_is_up_and_its_loss_keeps_clients_away)
 {
     struct err err = {0};
-    struct server *ui = NULL;
+    struct MHD_Daemon *ui = NULL;
     struct snapshot *ui_snapshot = snapshot_new("ui");
     FD_AUTO ui_fd = server_listen(0, &err);
 

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 static struct snapshot *snapshot;
-static struct server *server;
+static struct MHD_Daemon *server;
 static int listen_fd;
 static uint16_t port;
 

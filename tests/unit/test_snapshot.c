@@ -167,7 +167,7 @@ Test(snapshot, the_longest_reason_has_room_and_a_small_buffer_cuts_it)
 Test(snapshot, what_a_server_said_becomes_one_printable_line)
 {
     struct snapshot *snapshot = make();
-    struct snapshot_waiting waiting;
+    struct snapshot_result waiting;
 
     put(snapshot, SNAPSHOT_ALIVE, CHECK_RETRY, "a\r\nSet-Cookie: b\x1b[31m\xff");
     cr_expect_str_eq(snapshot_result(snapshot, SNAPSHOT_ALIVE).reason, "a??Set-Cookie: b?[31m?");
@@ -200,7 +200,7 @@ Test(snapshot, a_result_comes_back_as_it_was_put_and_is_counted)
 Test(snapshot, targets_past_the_last_place_are_left_out)
 {
     struct snapshot *snapshot = make();
-    struct snapshot_waiting waiting;
+    struct snapshot_result waiting;
 
     put_waiting(snapshot, SNAPSHOT_WAITING_MAX, "tcp://a:1", CHECK_RETRY, "refused");
     cr_expect_not(snapshot_waiting(snapshot, 0, &waiting));

@@ -293,34 +293,34 @@ Test(thrift, a_long_message_is_cut)
     cr_expect_eq(strlen(answer.text), THRIFT_TEXT_BYTES - 1);
 }
 
-/* ---- the reader ---- */
+/* ---- frames ---- */
 
-Test(thrift, a_reader_after_a_fault_gives_nothing)
+#define STATUS_REPLY REPLY GET_STATUS "\x08\x00\x00\x00\x00\x00\x02\x00" /* 29 bytes */
+
+Test(thrift, a_frame_holds_one_reply_and_nothing_else)
 {
-    struct thrift_reader reader = {.data = (const unsigned char *)"\x00\x00", .len = 2};
-    struct thrift_message message;
-    struct thrift_field field;
+    static const struct {
+        const char *data;
+        size_t len;
+        int result;
+    } cases[] = {
+        {BYTES("\x00\x00\x00\x1d" STATUS_REPLY), 33},
+        {BYTES("\x00\x00\x00\x1d" STATUS_REPLY "next"), 33},
+        {BYTES("\x00\x00\x00"), THRIFT_MORE},
+        {BYTES("\x00\x00\x00\x1d" REPLY), THRIFT_MORE},
+        {BYTES("\x00\x00\x00\x1e" STATUS_REPLY "x"), THRIFT_MALFORMED},
+        {BYTES("\x00\x00\x00\x08" STATUS_REPLY), THRIFT_MALFORMED},
+        {BYTES("\x00\x00\x00\x00" STATUS_REPLY), THRIFT_MALFORMED},
+        {BYTES("\x06\x40\x00\x00" STATUS_REPLY), THRIFT_MALFORMED},
+        {BYTES("\xff\xff\xff\xff" STATUS_REPLY), THRIFT_MALFORMED},
+    };
 
-    cr_expect_eq(thrift_read_i32(&reader), 0);
-    cr_expect_eq(reader.fault, THRIFT_MORE);
-    cr_expect_eq(thrift_read_text(&reader).len, 0);
-    cr_expect_not(thrift_read_field(&reader, &field));
-    cr_expect_not(thrift_read_message(&reader, &message));
-    thrift_skip(&reader, THRIFT_STOP);
-    cr_expect_eq(reader.fault, THRIFT_MORE, "the first fault stays");
-}
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct guarded guarded = guard(cases[i].data, cases[i].len);
+        struct thrift_answer answer;
 
-Test(thrift, a_reader_passes_over_fields)
-{
-    static const unsigned char data[] = "\x0a\x00\x05\x00\x00\x00\x00\x00\x00\x00\x07\x00";
-    struct thrift_reader reader = {.data = data, .len = sizeof(data) - 1};
-    struct thrift_field field;
-
-    cr_assert(thrift_read_field(&reader, &field));
-    cr_expect_eq(field.type, THRIFT_I64);
-    cr_expect_eq(field.id, 5);
-    thrift_skip(&reader, field.type);
-    cr_expect_not(thrift_read_field(&reader, &field));
-    cr_expect_eq(reader.fault, 0);
-    cr_expect_eq(reader.pos, sizeof(data) - 1);
+        cr_expect_eq(thrift_parse_frame(THRIFT_GET_STATUS, 1, guarded.data, cases[i].len, &answer),
+                     cases[i].result, "case %zu", i);
+        munmap(guarded.map, guarded.size);
+    }
 }
