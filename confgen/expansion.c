@@ -1,18 +1,18 @@
 #include "confgen/expansion.h"
 
+#include "confgen/utf8.h"
+
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-/* U+F8FF, of the private use area: legal in XML, of no meaning to any reader. A mark is
- * MARK number MARK. A template that holds just that gets a fault, never a wrong result. */
-#define MARK "\xEF\xA3\xBF"
-#define MARK_BYTES (sizeof(MARK) - 1)
-
-/* ${X} has four bytes, a mark up to fourteen. */
-#define MARKED_GROWTH 4
+/* The marks are the characters from U+100000 on, of the private use area: legal in XML, of no
+ * meaning to any reader, and no longer than a placeholder. A template that holds one of those in
+ * use gets a fault, never a wrong result. */
+#define FIRST_MARK 0x100000
+#define MAX_MARKS 0xFFFE
+#define MARK_BYTES 4
 
 #define SHOWN_NAME_BYTES 200
 
@@ -22,12 +22,7 @@ struct expansion_value {
     size_t len;
 };
 
-/* A stretch of a marked text: the template's own bytes, or a value. */
-struct piece {
-    const char *data;
-    size_t len;
-    const struct expansion_value *from; /* NULL for the template's */
-};
+const struct template_position expansion_top = {.line = 1, .column = 1};
 
 void expansion_init(struct expansion *expansion, const char *file, const char *data, size_t len,
                     size_t max_bytes, struct variables *variables, struct buf *faults)
@@ -39,7 +34,8 @@ void expansion_init(struct expansion *expansion, const char *file, const char *d
         .variables = variables,
         .faults = faults,
         .result = BUF_INIT(max_bytes),
-        .marked = BUF_INIT(max_bytes * MARKED_GROWTH),
+        .marked = BUF_INIT(max_bytes),
+        .values = BUF_INIT(MAX_MARKS * sizeof(struct expansion_value)),
     };
 }
 
@@ -47,58 +43,68 @@ void expansion_free(struct expansion *expansion)
 {
     buf_free(&expansion->result);
     buf_free(&expansion->marked);
-    free(expansion->values);
-    expansion->values = NULL;
+    buf_free(&expansion->values);
 }
 
-static void __attribute__((format(printf, 4, 0)))
-add_fault(struct expansion *expansion, size_t line, size_t column, const char *format, va_list args)
+/* ---- faults ---- */
+
+const struct template_position *expansion_locate(struct expansion *expansion, size_t offset)
+{
+    template_locate(expansion->data, offset, &expansion->position);
+    return &expansion->position;
+}
+
+void expansion_fault(struct expansion *expansion, const struct template_position *position,
+                     const char *format, ...)
 {
     char message[ERR_MESSAGE_BYTES];
+    va_list args;
 
+    va_start(args, format);
     (void)vsnprintf(message, sizeof(message), format, args);
+    va_end(args);
     expansion->fault_count++;
-    (void)buf_printf(expansion->faults, "%s:%zu:%zu: %s\n", expansion->file, line, column, message);
+    (void)buf_printf(expansion->faults, "%s:%zu:%zu: %s\n", expansion->file, position->line,
+                     position->column, message);
 }
 
-void expansion_fault(struct expansion *expansion, size_t offset, const char *format, ...)
+/* How much of a name or message to show. */
+static int shown(size_t len, int most)
 {
-    va_list args;
-
-    template_locate(expansion->data, offset, &expansion->position);
-    va_start(args, format);
-    add_fault(expansion, expansion->position.line, expansion->position.column, format, args);
-    va_end(args);
-}
-
-void expansion_fault_at(struct expansion *expansion, size_t line, size_t column, const char *format,
-                        ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    add_fault(expansion, line, column, format, args);
-    va_end(args);
-}
-
-static int name_width(const struct template_token *token)
-{
-    return token->name_len < SHOWN_NAME_BYTES ? (int)token->name_len : SHOWN_NAME_BYTES;
+    return len < (size_t)most ? (int)len : most;
 }
 
 /* A fault whose message is the placeholder's name and what follows. */
-static void __attribute__((format(printf, 3, 4)))
-name_fault(struct expansion *expansion, const struct template_token *token, const char *format, ...)
+static void name_fault(struct expansion *expansion, const struct template_token *token,
+                       const char *message)
 {
-    char message[ERR_MESSAGE_BYTES];
-    va_list args;
-
-    va_start(args, format);
-    (void)vsnprintf(message, sizeof(message), format, args);
-    va_end(args);
-    expansion_fault(expansion, token->start, "%.*s%s", name_width(token),
-                    expansion->data + token->name, message);
+    expansion_fault(expansion, expansion_locate(expansion, token->start), "%.*s%s",
+                    shown(token->name_len, SHOWN_NAME_BYTES), expansion->data + token->name,
+                    message);
 }
+
+static void fault_of_absent(struct expansion *expansion, const struct template_token *token,
+                            bool empty)
+{
+    const struct template_position *position = expansion_locate(expansion, token->start);
+    const char *name = expansion->data + token->name;
+    int width = shown(token->name_len, SHOWN_NAME_BYTES);
+
+    if (token->kind == TEMPLATE_MESSAGE && token->word_len)
+        expansion_fault(expansion, position, "%.*s: %.*s", width, name,
+                        shown(token->word_len, ERR_MESSAGE_BYTES), expansion->data + token->word);
+    else if (empty)
+        expansion_fault(expansion, position,
+                        "%.*s is set but empty: give it a value, or write ${%.*s:-} if it may be "
+                        "empty",
+                        width, name, width, name);
+    else
+        expansion_fault(expansion, position,
+                        "%.*s is not set: set it, or %.*s_FILE, or give a default as ${%.*s:-…}",
+                        width, name, width, name, width, name);
+}
+
+/* ---- putting ---- */
 
 static void add_both(struct expansion *expansion, const char *data, size_t len)
 {
@@ -106,29 +112,10 @@ static void add_both(struct expansion *expansion, const char *data, size_t len)
     (void)buf_add(&expansion->marked, data, len);
 }
 
-void expansion_copy(struct expansion *expansion, size_t from, size_t to)
+void expansion_copy_to(struct expansion *expansion, size_t end)
 {
-    add_both(expansion, expansion->data + from, to - from);
-}
-
-static void fault_of_absent(struct expansion *expansion, const struct template_token *token,
-                            bool empty)
-{
-    const char *name = expansion->data + token->name;
-    int width = name_width(token);
-
-    if (token->kind == TEMPLATE_MESSAGE && token->word_len)
-        name_fault(expansion, token, ": %.*s", (int)(token->word_len & INT16_MAX),
-                   expansion->data + token->word);
-    else if (empty)
-        name_fault(expansion, token,
-                   " is set but empty: give it a value, or write ${%.*s:-} if it may be "
-                   "empty",
-                   width, name);
-    else
-        name_fault(expansion, token,
-                   " is not set: set it, or %.*s_FILE, or give a default as ${%.*s:-…}", width,
-                   name, width, name);
+    add_both(expansion, expansion->data + expansion->pos, end - expansion->pos);
+    expansion->pos = end;
 }
 
 /* Kubernetes sets NAME_PORT=tcp://10.0.0.1:9083 for every Service called "name". */
@@ -138,77 +125,50 @@ static bool is_service_link(const char *name, size_t name_len, const struct vari
            strncmp(variable->value, "tcp://", 6) == 0;
 }
 
-/* 1 and the value, 0 for the default, -1 with a fault. */
-static int look_up(struct expansion *expansion, const struct template_token *token,
-                   struct variable *ret)
+static size_t mark_count(const struct expansion *expansion)
 {
-    const char *name = expansion->data + token->name;
-    struct err err;
-    int found = variables_get(expansion->variables, name, token->name_len, ret, &err);
-
-    if (found < 0) {
-        expansion_fault(expansion, token->start, "%s", err.message);
-        return -1;
-    }
-    if (found && is_service_link(name, token->name_len, ret)) {
-        name_fault(expansion, token,
-                   " holds tcp://…, the address of a Kubernetes Service of that name: set "
-                   "it in the pod, or set enableServiceLinks: false there");
-        return -1;
-    }
-    if (found && ret->len)
-        return 1;
-    if (token->kind == TEMPLATE_DEFAULT)
-        return 0;
-    fault_of_absent(expansion, token, found);
-    return -1;
-}
-
-static bool add_mark(struct expansion *expansion, const struct template_token *token,
-                     const struct variable *variable)
-{
-    if (expansion->value_count == expansion->value_room) {
-        size_t room = expansion->value_room ? expansion->value_room * 2 : 32;
-        void *values = reallocarray(expansion->values, room, sizeof(*expansion->values));
-
-        if (!values)
-            return false;
-        expansion->values = values;
-        expansion->value_room = room;
-    }
-    expansion->values[expansion->value_count] =
-        (struct expansion_value){*token, variable->value, variable->len};
-    return buf_printf(&expansion->marked, MARK "%zu" MARK, expansion->value_count++) == 0;
+    return expansion->values.len / sizeof(struct expansion_value);
 }
 
 static void put_value(struct expansion *expansion, const struct template_token *token,
                       const struct variable *variable, expansion_escape_fn escape)
 {
+    const struct expansion_value value = {*token, variable->value, variable->len};
+
     if (!escape(&expansion->result, variable->value, variable->len))
         name_fault(expansion, token,
-                   " holds bytes that cannot stand here: a control character, or not "
-                   "UTF-8");
-    else if (!add_mark(expansion, token, variable))
-        name_fault(expansion, token, " does not fit: out of memory");
+                   " holds bytes that cannot stand here: a control character, or not UTF-8");
+    utf8_add(&expansion->marked, (uint32_t)(FIRST_MARK + mark_count(expansion)));
+    if (buf_add(&expansion->values, &value, sizeof(value)) < 0)
+        name_fault(expansion, token, " does not fit: out of memory, or of marks for placeholders");
 }
 
 static void put_placeholder(struct expansion *expansion, const struct template_token *token,
                             expansion_escape_fn escape)
 {
+    const char *name = expansion->data + token->name;
     struct variable variable;
+    struct err err;
+    int found = variables_get(expansion->variables, name, token->name_len, &variable, &err);
 
     expansion->placeholder_count++;
     expansion->last = *token;
-    switch (look_up(expansion, token, &variable)) {
-    case 1:
+    if (found < 0) {
+        expansion_fault(expansion, expansion_locate(expansion, token->start), "%s", err.message);
+    } else if (found && is_service_link(name, token->name_len, &variable)) {
+        name_fault(expansion, token,
+                   " holds tcp://…, the address of a Kubernetes Service of that name: set it in "
+                   "the pod, or set enableServiceLinks: false there");
+    } else if (found && variable.len) {
         put_value(expansion, token, &variable, escape);
-        break;
-    case 0:
-        expansion_copy(expansion, token->word, token->word + token->word_len);
-        break;
-    default:
-        add_both(expansion, "?", 1); /* or a name would be called empty on top of it */
+        return;
+    } else if (token->kind == TEMPLATE_DEFAULT) {
+        add_both(expansion, expansion->data + token->word, token->word_len);
+        return;
+    } else {
+        fault_of_absent(expansion, token, found);
     }
+    add_both(expansion, "?", 1); /* or a name would be called empty on top of it */
 }
 
 void expansion_put(struct expansion *expansion, const struct template_token *token,
@@ -216,10 +176,10 @@ void expansion_put(struct expansion *expansion, const struct template_token *tok
 {
     switch (token->kind) {
     case TEMPLATE_LITERAL:
-        expansion_copy(expansion, token->start, token->end);
+        expansion_copy_to(expansion, token->end);
         break;
     case TEMPLATE_ESCAPE:
-        expansion_copy(expansion, token->start + 1, token->end);
+        add_both(expansion, "${", 2);
         break;
     case TEMPLATE_UNCLOSED:
         name_fault(expansion, token,
@@ -231,148 +191,123 @@ void expansion_put(struct expansion *expansion, const struct template_token *tok
         put_placeholder(expansion, token, escape);
         break;
     }
+    expansion->pos = token->end;
 }
 
-void expansion_put_all(struct expansion *expansion, size_t from, size_t to,
-                       expansion_escape_fn escape)
+void expansion_put_to(struct expansion *expansion, size_t end, expansion_escape_fn escape)
 {
-    while (from < to) {
-        struct template_token token = template_next(expansion->data, from, to);
+    while (expansion->pos < end) {
+        struct template_token token = template_next(expansion->data, expansion->pos, end);
 
         expansion_put(expansion, &token, escape);
-        from = token.end;
     }
 }
 
-void expansion_check_name(struct expansion *expansion, size_t placeholders, size_t bytes)
+void expansion_begin_name(struct expansion *expansion)
 {
-    if (bytes == 0 && expansion->placeholder_count > placeholders)
+    expansion->name_pos = expansion->pos;
+    expansion->name_start = expansion->result.len;
+}
+
+void expansion_end_name(struct expansion *expansion)
+{
+    if (expansion->result.len == expansion->name_start && expansion->last.end > expansion->name_pos)
         name_fault(expansion, &expansion->last,
                    " is empty and leaves the name of a setting empty: give it a value");
 }
 
-/* The value whose mark is at p. *ret_end is behind it then. */
-static const struct expansion_value *value_at(const struct expansion *expansion, const char *p,
-                                              const char *end, const char **ret_end)
-{
-    size_t number = 0;
-    const char *digit = p + MARK_BYTES;
+/* ---- judging ---- */
 
-    for (; digit < end && *digit >= '0' && *digit <= '9' && number < SIZE_MAX / 10 - 1; digit++)
-        number = number * 10 + (size_t)(*digit - '0');
-    if (digit == p + MARK_BYTES || (size_t)(end - digit) < MARK_BYTES ||
-        memcmp(digit, MARK, MARK_BYTES) != 0 || number >= expansion->value_count)
-        return NULL;
-    *ret_end = digit + MARK_BYTES;
-    return &expansion->values[number];
+/* A walk over the bytes that a marked text stands for. */
+struct walk {
+    const char *p, *end;
+    const struct expansion_value *value; /* the last byte is of this; NULL for the template's */
+    size_t used;                         /* of the value */
+};
+
+static struct walk walk_over(const char *text, size_t len)
+{
+    return (struct walk){.p = text, .end = text + len};
 }
 
-/* Take the next piece of the marked text at *p. false at its end. */
-static bool next_piece(const struct expansion *expansion, const char **p, const char *end,
-                       struct piece *ret)
+/* The value whose mark is at p, or NULL. */
+static const struct expansion_value *value_at(const struct expansion *expansion, const char *p,
+                                              const char *end)
 {
-    const char *behind, *mark = *p;
+    const void *values = expansion->values.data;
+    int32_t number = utf8_next(&p, end) - FIRST_MARK;
 
-    if (*p == end)
-        return false;
-    while ((mark = memmem(mark, (size_t)(end - mark), MARK, MARK_BYTES)) != NULL) {
-        const struct expansion_value *value = value_at(expansion, mark, end, &behind);
+    if (number < 0 || (size_t)number >= mark_count(expansion))
+        return NULL;
+    return (const struct expansion_value *)values + number;
+}
 
-        if (!value) {
-            mark += MARK_BYTES;
-            continue;
-        }
-        if (mark > *p)
-            break;
-        *ret = (struct piece){value->value, value->len, value};
-        *p = behind;
-        return true;
+/* The next byte; -1 at the end. */
+static int next_byte(const struct expansion *expansion, struct walk *walk)
+{
+    if (!walk->value || walk->used == walk->value->len) {
+        if (walk->p == walk->end)
+            return -1;
+        walk->value = value_at(expansion, walk->p, walk->end);
+        walk->used = 0;
+        walk->p += walk->value ? MARK_BYTES : 1;
     }
-    *ret = (struct piece){*p, (size_t)((mark ? mark : end) - *p), NULL};
-    *p += ret->len;
-    return true;
+    return (unsigned char)(walk->value ? walk->value->value[walk->used++] : walk->p[-1]);
 }
 
 bool expansion_equal(const struct expansion *expansion, const char *text, size_t len,
                      const char *actual, size_t actual_len)
 {
-    const char *p = text, *end = text + len;
-    struct piece piece;
+    struct walk walk = walk_over(text, len);
 
-    while (next_piece(expansion, &p, end, &piece)) {
-        if (piece.len > actual_len || memcmp(piece.data, actual, piece.len) != 0)
+    for (size_t i = 0; i < actual_len; i++)
+        if (next_byte(expansion, &walk) != (unsigned char)actual[i])
             return false;
-        actual += piece.len;
-        actual_len -= piece.len;
+    return next_byte(expansion, &walk) < 0;
+}
+
+/* A "${" is new if one of its bytes is of a value. */
+static void judge_variables(struct expansion *expansion, struct walk walk)
+{
+    const struct expansion_value *before = NULL, *accused = NULL;
+    int byte, previous = 0;
+
+    for (; (byte = next_byte(expansion, &walk)) >= 0; previous = byte, before = walk.value) {
+        const struct expansion_value *culprit = walk.value ? walk.value : before;
+
+        if (previous != '$' || byte != '{' || !culprit || culprit == accused)
+            continue;
+        name_fault(expansion, &culprit->token,
+                   " brings a new ${ into this setting, which its reader would expand and which "
+                   "cannot be escaped: change the value");
+        accused = culprit;
     }
-    return actual_len == 0;
-}
-
-/* A "${" is new if it is not wholly in one stretch of the template. */
-static void judge_variables(struct expansion *expansion, const char *text, size_t len)
-{
-    const char *p = text, *end = text + len;
-    const struct expansion_value *before = NULL, *culprit;
-    bool dollar = false;
-    struct piece piece;
-
-    for (; next_piece(expansion, &p, end, &piece); before = piece.from) {
-        culprit = piece.from && memmem(piece.data, piece.len, "${", 2) ? piece.from : NULL;
-        if (!culprit && dollar && piece.data[0] == '{')
-            culprit = piece.from ? piece.from : before;
-        if (culprit)
-            name_fault(expansion, &culprit->token,
-                       " brings a new ${ into this setting, which its reader would expand "
-                       "and which cannot be escaped: change the value");
-        dollar = piece.data[piece.len - 1] == '$';
-    }
-}
-
-static bool is_trimmed(char c)
-{
-    return (unsigned char)c <= ' ' && c != '\r' && c != '\n';
-}
-
-static void blank_fault(struct expansion *expansion, const struct expansion_value *value)
-{
-    name_fault(expansion, &value->token,
-               " has a blank at an end of this setting, which its reader trims: change the "
-               "value");
 }
 
 /* Every blank before the first and behind the last other byte is trimmed. */
-static void judge_ends(struct expansion *expansion, const char *text, size_t len)
+static void judge_ends(struct expansion *expansion, struct walk walk)
 {
-    const struct expansion_value *trailing = NULL;
-    const char *p = text, *end = text + len;
+    const struct expansion_value *culprit = NULL;
     bool leading = true;
-    struct piece piece;
+    int byte;
 
-    while (next_piece(expansion, &p, end, &piece)) {
-        size_t head = 0, tail = piece.len;
-
-        while (head < piece.len && is_trimmed(piece.data[head]))
-            head++;
-        if (leading && head && piece.from) {
-            blank_fault(expansion, piece.from);
-            return;
+    while (!(leading && culprit) && (byte = next_byte(expansion, &walk)) >= 0) {
+        if (byte > ' ' || byte == '\r' || byte == '\n') {
+            leading = false;
+            culprit = NULL;
+        } else if (walk.value) {
+            culprit = walk.value;
         }
-        if (head == piece.len) {
-            trailing = piece.from ? piece.from : trailing;
-            continue;
-        }
-        leading = false;
-        while (is_trimmed(piece.data[tail - 1]))
-            tail--;
-        trailing = tail < piece.len ? piece.from : NULL;
     }
-    if (trailing)
-        blank_fault(expansion, trailing);
+    if (culprit)
+        name_fault(expansion, &culprit->token,
+                   " has a blank at an end of this setting, which its reader trims: change the "
+                   "value");
 }
 
 void expansion_judge(struct expansion *expansion, const char *text, size_t len, bool trims)
 {
-    judge_variables(expansion, text, len);
+    judge_variables(expansion, walk_over(text, len));
     if (trims)
-        judge_ends(expansion, text, len);
+        judge_ends(expansion, walk_over(text, len));
 }

@@ -1,7 +1,7 @@
 /* One template on its way to a result: what is copied, which values go in, and every fault.
  *
  * Two texts grow side by side. "result" is what will be written. "marked" is the same text with a
- * mark in the place of each value: a word that has no meaning in any format. The format's own
+ * mark in the place of each value: a character that has no meaning in any format. The format's own
  * reader then reads both; where the marked text reads "a MARK b" the result must read
  * "a VALUE b", and nothing else may differ. That the values did not change the file's structure is
  * thus not a matter of trust in the escaping. */
@@ -15,25 +15,24 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Append value as the format writes it in this place. false: the format cannot carry these bytes;
- * what was appended does not matter then. */
+/* Append value, which is not empty, as the format writes it in this place. false: the format cannot
+ * carry these bytes; what was appended does not matter then. */
 typedef bool (*expansion_escape_fn)(struct buf *out, const char *value, size_t len);
-
-struct expansion_value;
 
 struct expansion {
     const char *file; /* as it is called in faults */
-    const char *data; /* the template */
+    const char *data; /* the template, a NUL behind it */
     size_t len;
+    size_t pos; /* how far the template was expanded */
     struct variables *variables;
     struct buf *faults;       /* a line each is appended: FILE:LINE:COL: message */
     size_t fault_count;       /* the result is worth nothing unless this is 0 */
     size_t placeholder_count; /* so far, those with a fault included */
     struct buf result;
     struct buf marked;
-    struct expansion_value *values; /* by the number in the mark */
-    size_t value_count;
-    size_t value_room;
+    struct buf values;          /* of struct expansion_value, in the order of the marks */
+    size_t name_pos;            /* where the name or key that began last begins in the template */
+    size_t name_start;          /* and in the result */
     struct template_token last; /* the placeholder that was put last */
     struct template_position position;
 };
@@ -45,28 +44,30 @@ void expansion_init(struct expansion *expansion, const char *file, const char *d
 /* Wipe and free. */
 void expansion_free(struct expansion *expansion);
 
-/* Copy the template's bytes [from, to) as they are. */
-void expansion_copy(struct expansion *expansion, size_t from, size_t to);
+/* Copy the template as it is, up to the offset end. */
+void expansion_copy_to(struct expansion *expansion, size_t end);
 
-/* Put one token: a literal or a default as it is written, a value escaped. */
+/* Expand the template up to the offset end. */
+void expansion_put_to(struct expansion *expansion, size_t end, expansion_escape_fn escape);
+
+/* Put one token, which begins where the expansion stands: a literal or a default as it is written,
+ * a value escaped. */
 void expansion_put(struct expansion *expansion, const struct template_token *token,
                    expansion_escape_fn escape);
 
-/* Put every token of the template's bytes [from, to). */
-void expansion_put_all(struct expansion *expansion, size_t from, size_t to,
-                       expansion_escape_fn escape);
+/* A name or key begins; when it ended, it is a fault if a placeholder left it empty. */
+void expansion_begin_name(struct expansion *expansion);
+void expansion_end_name(struct expansion *expansion);
 
-/* A name or key ended: bytes were written for it, and placeholder_count was placeholders before it.
- * A fault if it is empty because of a placeholder. */
-void expansion_check_name(struct expansion *expansion, size_t placeholders, size_t bytes);
+/* Line 1, column 1: for faults of the whole file. */
+extern const struct template_position expansion_top;
 
-/* Add a fault at an offset of the template. The message must not hold any value. */
-void expansion_fault(struct expansion *expansion, size_t offset, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+/* The position of an offset of the template, valid until the next call. */
+const struct template_position *expansion_locate(struct expansion *expansion, size_t offset);
 
-/* As above, at a line and column. */
-void expansion_fault_at(struct expansion *expansion, size_t line, size_t column, const char *format,
-                        ...) __attribute__((format(printf, 4, 5)));
+/* Add a fault. The message must not hold any value. */
+void expansion_fault(struct expansion *expansion, const struct template_position *position,
+                     const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* Whether actual, read from the result, is what text, read from the marked text, stands for. */
 bool expansion_equal(const struct expansion *expansion, const char *text, size_t len,

@@ -6,8 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 
-/* A line of a file that was read into a buf; the marked text is up to four times a result. */
-#define LINE_MAX_BYTES ((size_t)64 << 20)
+#define LINE_MAX_BYTES ((size_t)16 << 20)
 
 /* A backslash and one of the letters stand for the byte of the same place. */
 static const char escape_letters[] = "tnrf", escaped_bytes[] = "\t\n\r\f";
@@ -22,12 +21,40 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t' || c == '\f';
 }
 
-/* The offset of the end of the natural line that from is in. */
-static size_t line_end(const char *data, size_t from, size_t len)
+static bool is_separator(char c)
 {
-    while (from < len && !is_line_end(data[from]))
-        from++;
-    return from;
+    return is_blank(c) || c == '=' || c == ':';
+}
+
+/* A natural line: what stands between two line ends. The terms are Java's. */
+struct line {
+    size_t from, to; /* without the blanks that it begins with */
+    size_t next;     /* where the next one begins */
+    bool continued;  /* ends with a backslash, no part of the setting, which goes on */
+};
+
+static struct line line_at(const char *data, size_t len, size_t pos)
+{
+    struct line line;
+    size_t slashes;
+
+    while (pos < len && is_blank(data[pos]))
+        pos++;
+    line.from = line.to = pos;
+    while (line.to < len && !is_line_end(data[line.to]))
+        line.to++;
+    line.next = line.to + (line.to < len);
+    line.next += line.next < len && data[line.to] == '\r' && data[line.next] == '\n';
+    for (slashes = line.to; slashes > line.from && data[slashes - 1] == '\\';)
+        slashes--;
+    line.continued = (line.to - slashes) % 2 == 1;
+    return line;
+}
+
+/* Whether a comment begins at the offset, where a logical line may begin. */
+static bool is_comment(const char *data, const struct line *line)
+{
+    return line->from < line->to && (data[line->from] == '#' || data[line->from] == '!');
 }
 
 /* ---- reading ---- */
@@ -57,59 +84,42 @@ static void reader_free(struct reader *reader)
 #define READER_AUTO __attribute__((cleanup(reader_free))) struct reader
 
 /* Read a logical line, comments and empty lines left out. Its steps are those of
- * Properties.LineReader, odd ends included. false at the end of the data. */
+ * Properties.LineReader: a line of nothing but a backslash counts at the end of the data, unless
+ * CRLF follows. false at the end of the data. */
 static bool read_line(struct reader *reader)
 {
-    bool skipping = true, continued = false, backslash = false;
+    struct line line = {0};
 
     buf_clear(&reader->line);
     while (reader->pos < reader->len) {
-        char c = reader->data[reader->pos++];
-
-        if (skipping && (is_blank(c) || (!continued && is_line_end(c))))
+        line = line_at(reader->data, reader->len, reader->pos);
+        reader->pos = line.next;
+        if (reader->line.len == 0 && is_comment(reader->data, &line)) {
+            line.continued = false;
             continue;
-        skipping = continued = false;
-        if (reader->line.len == 0 && (c == '#' || c == '!')) {
-            reader->pos = line_end(reader->data, reader->pos, reader->len);
-            skipping = true;
-        } else if (!is_line_end(c)) {
-            (void)buf_add_char(&reader->line, c);
-            backslash = c == '\\' && !backslash;
-        } else if (reader->line.len == 0) {
-            skipping = true;
-        } else if (!backslash) {
-            return true;
-        } else {
-            reader->line.len--;
-            if (reader->pos == reader->len)
-                return true;
-            if (c == '\r' && reader->data[reader->pos] == '\n')
-                reader->pos++;
-            skipping = continued = true;
-            backslash = false;
         }
+        (void)buf_add(&reader->line, reader->data + line.from,
+                      line.to - line.from - line.continued);
+        if (!line.continued && reader->line.len)
+            return true;
     }
-    reader->line.len -= backslash;
-    return reader->line.len || backslash;
+    return reader->line.len || (line.continued && line.next - line.to < 2);
 }
 
 /* The four hexadecimal digits at p; -1 if they are not that. */
 static int32_t hex4(const char *p, const char *end)
 {
+    static const char digits[] = "0123456789abcdefABCDEF";
     int32_t code = 0;
 
     if (end - p < 4)
         return -1;
     for (int i = 0; i < 4; i++) {
-        char c = p[i];
-        int digit = c >= '0' && c <= '9'   ? c - '0'
-                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                           : -1;
+        const char *digit = memchr(digits, p[i], sizeof(digits) - 1);
 
-        if (digit < 0)
+        if (!digit)
             return -1;
-        code = code * 16 + digit;
+        code = code * 16 + (int32_t)(digit - digits) - (digit - digits < 16 ? 0 : 6);
     }
     return code;
 }
@@ -133,76 +143,65 @@ static int decode_unicode(const char **p, const char *end, struct buf *out)
     return 0;
 }
 
-/* Decode the line's bytes [from, to) into out. */
-static int decode(const struct buf *line, size_t from, size_t to, struct buf *out)
+/* Decode what begins at *p up to the end, or up to the separator that ends a key. */
+static int decode(const char **p, const char *end, bool key, struct buf *out)
 {
-    const char *p = line->data + from, *end = line->data + to, *letter;
-
     buf_clear(out);
-    while (p < end) {
-        char c = *p++;
+    while (*p < end && !(key && is_separator(**p))) {
+        char c = *(*p)++;
+        const char *letter;
 
-        if (c != '\\' || p == end) {
-            (void)buf_add_char(out, c);
-            continue;
+        if (c == '\\' && *p < end) {
+            c = *(*p)++;
+            letter = memchr(escape_letters, c, sizeof(escape_letters) - 1);
+            if (letter)
+                c = escaped_bytes[letter - escape_letters];
+            if (c == 'u') {
+                if (decode_unicode(p, end, out) < 0)
+                    return -1;
+                continue;
+            }
         }
-        c = *p++;
-        if (c == 'u') {
-            if (decode_unicode(&p, end, out) < 0)
-                return -1;
-            continue;
-        }
-        letter = c ? strchr(escape_letters, c) : NULL;
-        if (letter)
-            c = escaped_bytes[letter - escape_letters];
         (void)buf_add_char(out, c);
     }
     return 0;
 }
 
-/* Where the key of a logical line ends and its value begins. */
-static size_t split(const struct buf *line, size_t *ret_value)
+/* Behind the blanks, with at most one '=' or ':' among them, that part key and value. */
+static const char *skip_separator(const char *p, const char *end)
 {
-    size_t key = 0, value;
-    bool separator = false;
-
-    while (key < line->len && !is_blank(line->data[key]) && line->data[key] != '=' &&
-           line->data[key] != ':')
-        key += line->data[key] == '\\' ? 2 : 1;
-    if (key > line->len)
-        key = line->len;
-    for (value = key; value < line->len; value++) {
-        char c = line->data[value];
-
-        if (is_blank(c))
-            continue;
-        if (separator || (c != '=' && c != ':'))
-            break;
-        separator = true;
-    }
-    *ret_value = value;
-    return key;
+    while (p < end && is_blank(*p))
+        p++;
+    if (p < end && is_separator(*p))
+        p++;
+    while (p < end && is_blank(*p))
+        p++;
+    return p;
 }
 
-/* The natural line that the logical line read last ends on, from 1. */
-static size_t line_number(const struct reader *reader)
+/* The natural line that the logical line read last ends on. */
+static struct template_position position_of(const struct reader *reader)
 {
     struct template_position position = {0};
 
     template_locate(reader->data, reader->pos ? reader->pos - 1 : 0, &position);
-    return position.line;
+    position.column = 1;
+    return position;
 }
 
 /* Read the next key and value. 1, 0 at the end, or -1. */
 static int read_pair(struct reader *reader, struct err *err)
 {
-    size_t key_end, value;
+    const char *p, *end;
+    int result;
 
     if (!read_line(reader))
         return 0;
-    key_end = split(&reader->line, &value);
-    if (decode(&reader->line, 0, key_end, &reader->key) < 0 ||
-        decode(&reader->line, value, reader->line.len, &reader->value) < 0)
+    p = buf_str(&reader->line);
+    end = p + reader->line.len;
+    result = decode(&p, end, true, &reader->key);
+    p = skip_separator(p, end);
+    if (result < 0 || decode(&p, end, false, &reader->value) < 0)
         return err_set(err, EXIT_DATA,
                        "a \\u is not followed by four hexadecimal digits (a backslash is written "
                        "\\\\)");
@@ -219,7 +218,7 @@ int properties_read(const char *data, size_t len, pairs_fn fn, void *context, st
     while ((more = read_pair(&reader, err)) > 0)
         if (fn(context, buf_str(&reader.key), buf_str(&reader.value), reader.value.len) < 0)
             return -1;
-    return more < 0 ? err_wrap(err, "line %zu", line_number(&reader)) : 0;
+    return more < 0 ? err_wrap(err, "line %zu", position_of(&reader).line) : 0;
 }
 
 /* ---- expanding ---- */
@@ -259,107 +258,61 @@ static bool escape_value(struct buf *out, const char *value, size_t len)
 /* Where a logical line stands. A placeholder is one unit here: the ':' in it separates nothing. */
 struct scan {
     struct expansion *expansion;
-    size_t pos;
-    bool in_key;
-    bool escaped;        /* behind a backslash */
-    size_t key_start;    /* in the result */
-    size_t placeholders; /* before the key */
+    enum { START, KEY, VALUE } part;
+    bool escaped; /* behind a backslash */
 };
 
-static void copy_to(struct scan *scan, size_t end)
+static void end_part(struct scan *scan, int next)
 {
-    expansion_copy(scan->expansion, scan->pos, end);
-    scan->pos = end;
-}
-
-/* Copy all up to the first byte of a key. */
-static void skip_to_key(struct scan *scan)
-{
-    const char *data = scan->expansion->data;
-    size_t p = scan->pos, len = scan->expansion->len;
-
-    while (p < len) {
-        if (data[p] == '#' || data[p] == '!')
-            p = line_end(data, p, len);
-        else if (is_blank(data[p]) || is_line_end(data[p]))
-            p++;
-        else if (data[p] == '\\' && p + 1 < len && is_line_end(data[p + 1]))
-            p += 2;
-        else
-            break;
-    }
-    copy_to(scan, p);
-}
-
-/* Copy a line end, CRLF being one, and the blanks behind it, which a continued line skips. */
-static void skip_continuation(struct scan *scan)
-{
-    const char *data = scan->expansion->data;
-    size_t p = scan->pos, len = scan->expansion->len;
-
-    p += data[p] == '\r' && p + 1 < len && data[p + 1] == '\n' ? 2 : 1;
-    while (p < len && is_blank(data[p]))
-        p++;
-    copy_to(scan, p);
-}
-
-static void end_key(struct scan *scan)
-{
-    expansion_check_name(scan->expansion, scan->placeholders,
-                         scan->expansion->result.len - scan->key_start);
-    scan->in_key = false;
+    if (scan->part == KEY)
+        expansion_end_name(scan->expansion);
+    scan->part = next;
 }
 
 static void scan_literal(struct scan *scan, size_t end)
 {
-    for (size_t p = scan->pos; p < end; p++) {
+    for (size_t p = scan->expansion->pos; p < end; p++) {
         char c = scan->expansion->data[p];
 
-        if (scan->in_key && !scan->escaped && (is_blank(c) || c == '=' || c == ':')) {
-            copy_to(scan, p);
-            end_key(scan);
+        if (scan->part == KEY && !scan->escaped && is_separator(c)) {
+            expansion_copy_to(scan->expansion, p);
+            end_part(scan, VALUE);
         }
         scan->escaped = c == '\\' && !scan->escaped;
     }
-    copy_to(scan, end);
+    expansion_copy_to(scan->expansion, end);
 }
 
 static void scan_token(struct scan *scan, const struct template_token *token)
 {
     if (scan->escaped && token->kind != TEMPLATE_ESCAPE)
-        expansion_fault(scan->expansion, token->start,
+        expansion_fault(scan->expansion, expansion_locate(scan->expansion, token->start),
                         "a backslash in front of a placeholder would escape the value's first "
                         "byte: write \\\\ for a backslash, or $${ for a literal ${");
     scan->escaped = false;
-    expansion_put(scan->expansion, token, scan->in_key ? escape_key : escape_value);
-    scan->pos = token->end;
+    expansion_put(scan->expansion, token, scan->part == KEY ? escape_key : escape_value);
 }
 
-/* Expand a logical line up to its line end. */
-static void scan_line(struct scan *scan)
+/* Expand a natural line that is no comment. */
+static void scan_line(struct scan *scan, const struct line *line)
 {
     struct expansion *expansion = scan->expansion;
-    size_t end = line_end(expansion->data, scan->pos, expansion->len);
 
-    scan->in_key = true;
+    if (scan->part == START && line->to - line->from > line->continued) {
+        expansion_begin_name(expansion);
+        scan->part = KEY;
+    }
     scan->escaped = false;
-    scan->key_start = expansion->result.len;
-    scan->placeholders = expansion->placeholder_count;
-    while (scan->pos < end) {
-        struct template_token token = template_next(expansion->data, scan->pos, end);
+    while (expansion->pos < line->to) {
+        struct template_token token = template_next(expansion->data, expansion->pos, line->to);
 
         if (token.kind == TEMPLATE_LITERAL)
             scan_literal(scan, token.end);
         else
             scan_token(scan, &token);
-        if (scan->pos == end && scan->escaped && end < expansion->len) {
-            skip_continuation(scan);
-            scan->escaped = false;
-            end = line_end(expansion->data, scan->pos, expansion->len);
-        }
     }
-    if (scan->in_key)
-        end_key(scan);
+    if (!line->continued || line->next == expansion->len)
+        end_part(scan, START);
 }
 
 static bool same(const struct expansion *expansion, const struct buf *marked,
@@ -373,31 +326,40 @@ static void verify(struct expansion *expansion)
 {
     READER_AUTO marked = reader_of(expansion->marked.data, expansion->marked.len);
     READER_AUTO result = reader_of(expansion->result.data, expansion->result.len);
-    const char *fault = NULL;
     struct err err;
-    int more;
+    int more, result_more;
 
-    while (!fault && (more = read_pair(&marked, &err)) > 0) {
-        if (read_pair(&result, NULL) <= 0 || !same(expansion, &marked.key, &result.key) ||
-            !same(expansion, &marked.value, &result.value))
-            fault = "the result does not read back as the template with its values";
-        expansion_judge(expansion, buf_str(&marked.key), marked.key.len, false);
-        expansion_judge(expansion, buf_str(&marked.value), marked.value.len, true);
+    do {
+        more = read_pair(&marked, &err);
+        result_more = read_pair(&result, NULL);
+        if (more >= 0 && (more != result_more || !same(expansion, &marked.key, &result.key) ||
+                          !same(expansion, &marked.value, &result.value)))
+            more = err_set(&err, EXIT_DATA,
+                           "the result does not read back as the template with its values");
+        if (more > 0) {
+            expansion_judge(expansion, buf_str(&marked.key), marked.key.len, false);
+            expansion_judge(expansion, buf_str(&marked.value), marked.value.len, true);
+        }
+    } while (more > 0);
+    if (more < 0) {
+        struct template_position position = position_of(&marked);
+
+        expansion_fault(expansion, &position, "%s", err.message);
     }
-    if (!fault && more < 0)
-        fault = err.message;
-    if (!fault && read_pair(&result, NULL) != 0)
-        fault = "the result has more settings than the template";
-    if (fault)
-        expansion_fault_at(expansion, line_number(&marked), 1, "%s", fault);
 }
 
 void properties_expand(struct expansion *expansion)
 {
     struct scan scan = {.expansion = expansion};
 
-    for (skip_to_key(&scan); scan.pos < expansion->len; skip_to_key(&scan))
-        scan_line(&scan);
+    while (expansion->pos < expansion->len) {
+        struct line line = line_at(expansion->data, expansion->len, expansion->pos);
+
+        expansion_copy_to(expansion, line.from);
+        if (scan.part != START || !is_comment(expansion->data, &line))
+            scan_line(&scan, &line);
+        expansion_copy_to(expansion, line.next);
+    }
     if (expansion->fault_count == 0)
         verify(expansion);
 }

@@ -17,40 +17,13 @@
 
 #define REPORT_MAX_BYTES ((size_t)1 << 20)
 
-/* A template on its way. */
-struct job {
-    struct render_file file;
-    char *owned_source, *owned_target;
-    bool verbatim; /* no template: copied */
-    struct buf result;
-};
-
-struct jobs {
-    struct job *list;
-    size_t count;
-};
-
-/* The job is zeroed then. */
-static void job_free(struct job *job)
+static void report_init(struct render_report *report)
 {
-    buf_free(&job->result);
-    free(job->owned_source);
-    free(job->owned_target);
-    *job = (struct job){0};
+    *report = (struct render_report){
+        .faults = BUF_INIT(REPORT_MAX_BYTES),
+        .warnings = BUF_INIT(REPORT_MAX_BYTES),
+    };
 }
-
-static void jobs_free(struct jobs *jobs)
-{
-    for (size_t i = 0; i < jobs->count; i++)
-        job_free(&jobs->list[i]);
-    free(jobs->list);
-}
-
-static void free_set(struct write_set **set)
-{
-    write_set_free(*set);
-}
-#define WRITE_SET_AUTO __attribute__((cleanup(free_set))) struct write_set *
 
 void render_report_free(struct render_report *report)
 {
@@ -95,30 +68,20 @@ static enum render_format format_of_name(const char *name)
 /* By the template's name, or by the target's for the likes of hive-site.xml.tmpl. */
 static enum render_format format_of(const struct render_file *file)
 {
-    enum render_format format = file->format;
+    enum render_format by_source = format_of_name(file->source);
 
-    if (format == RENDER_AUTO)
-        format = format_of_name(file->source);
-    if (file->format == RENDER_AUTO && format == RENDER_TEXT)
-        format = format_of_name(file->target);
-    return format;
+    if (file->format != RENDER_AUTO)
+        return file->format;
+    return by_source == RENDER_TEXT ? format_of_name(file->target) : by_source;
 }
+
+/* ---- expanding ---- */
 
 static int read_err(struct err *err, const char *path)
 {
-    return err_set_errno(err, errno == EACCES ? EXIT_REFUSED : EXIT_CONFIG, "cannot read %s", path);
-}
-
-static int read_source(const struct render_file *file, struct buf *content, struct err *err)
-{
-    int result = is_stdio(file->source) ? fd_read_all(STDIN_FILENO, content)
-                                        : fd_read_file(file->source, content);
-
-    if (result == 0)
-        return 0;
     if (errno == EFBIG)
-        return err_set(err, EXIT_CONFIG, "%s is larger than 16 MiB", file->source);
-    return read_err(err, file->source);
+        return err_set(err, EXIT_CONFIG, "%s is larger than 16 MiB", path);
+    return err_set_errno(err, errno == EACCES ? EXIT_REFUSED : EXIT_CONFIG, "cannot read %s", path);
 }
 
 /* Text carries all but NUL, which no configuration means. */
@@ -139,108 +102,91 @@ static void expand(struct expansion *expansion, enum render_format format)
     case RENDER_PROPERTIES:
         properties_expand(expansion);
         break;
+    case RENDER_COPY:
+        expansion_copy_to(expansion, expansion->len);
+        break;
     case RENDER_TEXT:
     case RENDER_AUTO:
-        expansion_put_all(expansion, 0, expansion->len, escape_text);
+        expansion_put_to(expansion, expansion->len, escape_text);
         break;
     }
     if (buf_failed(&expansion->result) || buf_failed(&expansion->marked))
-        expansion_fault_at(expansion, 1, 1, "the result is larger than 16 MiB");
+        expansion_fault(expansion, &expansion_top, "the result is larger than 16 MiB");
 }
 
-static struct buf take(struct buf *buf)
-{
-    struct buf taken = *buf;
-
-    *buf = BUF_INIT(buf->max);
-    return taken;
-}
-
-static int render_job(struct job *job, struct variables *variables, struct render_report *report,
-                      struct err *err)
+static int render_file(const struct render_file *file, struct variables *variables,
+                       struct render_report *report, struct buf *ret_result, struct err *err)
 {
     BUF_AUTO content = BUF_INIT(RENDER_MAX_BYTES);
-    __attribute__((cleanup(expansion_free))) struct expansion expansion = {0};
+    struct expansion expansion;
+    bool from_stdin = is_stdio(file->source);
 
-    if (read_source(&job->file, &content, err) < 0)
-        return -1;
+    if ((from_stdin ? fd_read_all(STDIN_FILENO, &content) : fd_read_file(file->source, &content)) <
+        0)
+        return read_err(err, file->source);
+    expansion_init(&expansion, from_stdin ? "<stdin>" : file->source, buf_str(&content),
+                   content.len, RENDER_MAX_BYTES, variables, &report->faults);
+    expand(&expansion, format_of(file));
     report->file_count++;
-    if (job->verbatim) {
-        job->result = take(&content);
-        return 0;
-    }
-    expansion_init(&expansion, is_stdio(job->file.source) ? "<stdin>" : job->file.source,
-                   buf_str(&content), content.len, RENDER_MAX_BYTES, variables, &report->faults);
-    expand(&expansion, format_of(&job->file));
     report->fault_count += expansion.fault_count;
     report->placeholder_count += expansion.placeholder_count;
-    job->result = take(&expansion.result);
+    *ret_result = expansion.result;
+    expansion.result = BUF_INIT(0);
+    expansion_free(&expansion);
     return 0;
 }
 
-static int write_stdout(const struct jobs *jobs, struct err *err)
-{
-    for (size_t i = 0; i < jobs->count; i++) {
-        const struct job *job = &jobs->list[i];
+/* ---- sets ---- */
 
-        if (is_stdio(job->file.target) &&
-            fd_write_all(STDOUT_FILENO, buf_str(&job->result), job->result.len) < 0)
+static bool is_file(const struct write_file *output)
+{
+    return output->target && !is_stdio(output->target);
+}
+
+/* Nothing is replaced before all is staged. */
+static int write_all(struct write_file *outputs, size_t count, struct buf *warnings,
+                     struct err *err)
+{
+    for (size_t i = 0; i < count; i++)
+        if (is_file(&outputs[i]) && write_stage(&outputs[i], err) < 0)
+            return -1;
+    for (size_t i = 0; i < count; i++)
+        if (is_stdio(outputs[i].target) &&
+            fd_write_all(STDOUT_FILENO, buf_str(&outputs[i].content), outputs[i].content.len) < 0)
             return err_set_errno(err, EXIT_INTERNAL, "cannot write to standard output");
-    }
+    for (size_t i = 0; i < count; i++)
+        if (is_file(&outputs[i]) && write_commit(&outputs[i], warnings, err) < 0)
+            return -1;
     return 0;
 }
 
-static int write_results(const struct jobs *jobs, struct buf *warnings, struct err *err)
+static int render_all(const struct render_file *files, size_t count, struct write_file *outputs,
+                      struct variables *variables, struct render_report *report, struct err *err)
 {
-    WRITE_SET_AUTO set = write_set_new();
-
-    if (!set)
-        return err_set(err, EXIT_INTERNAL, "out of memory");
-    for (size_t i = 0; i < jobs->count; i++) {
-        const struct job *job = &jobs->list[i];
-
-        if (job->file.target && !is_stdio(job->file.target) &&
-            write_stage(set, job->file.target, buf_str(&job->result), job->result.len, err) < 0)
+    for (size_t i = 0; i < count; i++) {
+        outputs[i].target = files[i].target;
+        if (render_file(&files[i], variables, report, &outputs[i].content, err) < 0)
             return -1;
     }
-    if (write_stdout(jobs, err) < 0)
-        return -1;
-    return write_commit(set, warnings, err);
-}
-
-static int render_jobs(struct jobs *jobs, struct variables *variables, struct render_report *report,
-                       struct err *err)
-{
-    for (size_t i = 0; i < jobs->count; i++)
-        if (render_job(&jobs->list[i], variables, report, err) < 0)
-            return -1;
     if (report->fault_count)
         return err_set(err, EXIT_DATA, "%zu fault%s in the templates; nothing was written",
                        report->fault_count, report->fault_count == 1 ? "" : "s");
-    return write_results(jobs, &report->warnings, err);
-}
-
-static void report_init(struct render_report *report)
-{
-    *report = (struct render_report){
-        .faults = BUF_INIT(REPORT_MAX_BYTES),
-        .warnings = BUF_INIT(REPORT_MAX_BYTES),
-    };
+    return write_all(outputs, count, &report->warnings, err);
 }
 
 int render_files(const struct render_file *files, size_t count, struct variables *variables,
                  struct render_report *report, struct err *err)
 {
-    struct jobs jobs = {.list = calloc(count, sizeof(*jobs.list))};
+    struct write_file *outputs = calloc(count + 1, sizeof(*outputs));
     int result;
 
     report_init(report);
-    if (!jobs.list && count)
+    if (!outputs)
         return err_set(err, EXIT_INTERNAL, "out of memory");
-    for (; jobs.count < count; jobs.count++)
-        jobs.list[jobs.count].file = files[jobs.count];
-    result = render_jobs(&jobs, variables, report, err);
-    jobs_free(&jobs);
+    result = render_all(files, count, outputs, variables, report, err);
+    for (size_t i = 0; i < count; i++)
+        write_free(&outputs[i]);
+    free(outputs);
     return result;
 }
 
@@ -252,12 +198,6 @@ static int is_visible(const struct dirent *entry)
     return entry->d_name[0] != '.';
 }
 
-/* alphasort() would ask the locale. */
-static int by_name(const struct dirent **a, const struct dirent **b)
-{
-    return strcmp((*a)->d_name, (*b)->d_name);
-}
-
 /* FOLDER/NAME; NULL without memory. */
 static char *join(const char *folder, const char *name)
 {
@@ -266,49 +206,56 @@ static char *join(const char *folder, const char *name)
     return asprintf(&path, "%s/%s", folder, name) < 0 ? NULL : path;
 }
 
-/* Add a job for a name in source, unless it is no regular file. */
-static int add_job(struct jobs *jobs, const char *source, const char *target, const char *name,
-                   struct err *err)
+static void file_free(struct render_file *file)
 {
-    struct job *job = &jobs->list[jobs->count];
+    free((char *)file->source);
+    free((char *)file->target);
+}
+
+/* Add a name of the folder source to files unless it is no regular file. The paths are owned. */
+static int add_file(struct render_file *files, size_t *count, const char *source,
+                    const char *target, const char *name, struct err *err)
+{
+    struct render_file *file = &files[(*count)++];
     struct stat status;
 
-    job->owned_source = join(source, name);
-    job->owned_target = target ? join(target, name) : NULL;
-    job->file = (struct render_file){job->owned_source, job->owned_target, RENDER_AUTO};
-    job->verbatim = format_of_name(name) == RENDER_TEXT;
-    jobs->count++;
-    if (!job->owned_source || (target && !job->owned_target))
+    file->source = join(source, name);
+    file->target = target ? join(target, name) : NULL;
+    file->format = format_of_name(name) == RENDER_TEXT ? RENDER_COPY : RENDER_AUTO;
+    if (!file->source || (target && !file->target))
         return err_set(err, EXIT_INTERNAL, "out of memory");
-    if (stat(job->owned_source, &status) < 0)
-        return read_err(err, job->owned_source);
+    if (stat(file->source, &status) < 0)
+        return read_err(err, file->source);
     if (!S_ISREG(status.st_mode))
-        job_free(&jobs->list[--jobs->count]);
+        file_free(&files[--*count]);
     return 0;
 }
 
 int render_folder(const char *source, const char *target, struct variables *variables,
                   struct render_report *report, struct err *err)
 {
-    struct jobs jobs = {0};
+    struct render_file *files;
     struct dirent **names;
+    size_t file_count = 0;
     int count, result = 0;
 
     report_init(report);
-    count = scandir(source, &names, is_visible, by_name);
+    count = scandir(source, &names, is_visible, alphasort);
     if (count < 0)
         return read_err(err, source);
-    jobs.list = calloc((size_t)count + 1, sizeof(*jobs.list));
+    files = calloc((size_t)count + 1, sizeof(*files));
     for (int i = 0; i < count; i++) {
-        if (jobs.list && result == 0)
-            result = add_job(&jobs, source, target, names[i]->d_name, err);
+        if (files && result == 0)
+            result = add_file(files, &file_count, source, target, names[i]->d_name, err);
         free(names[i]);
     }
     free(names);
-    if (!jobs.list)
+    if (!files)
         return err_set(err, EXIT_INTERNAL, "out of memory");
     if (result == 0)
-        result = render_jobs(&jobs, variables, report, err);
-    jobs_free(&jobs);
+        result = render_files(files, file_count, variables, report, err);
+    while (file_count)
+        file_free(&files[--file_count]);
+    free(files);
     return result;
 }

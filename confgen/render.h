@@ -20,6 +20,7 @@ enum render_format {
     RENDER_XML,  /* Hadoop configuration XML */
     RENDER_PROPERTIES, /* java.util.Properties in UTF-8, as Spark reads them */
     RENDER_TEXT,       /* no escaping */
+    RENDER_COPY,       /* no template: byte for byte */
 };
 
 struct render_file {
@@ -44,8 +45,7 @@ int render_files(const struct render_file *files, size_t count, struct variables
 
 /* Render every regular file of the folder source (symbolic links followed, names beginning with a
  * dot left out, no recursion) to the same name in the folder target, which must exist; NULL only
- * checks. Formats go
- * by name; a file that is neither XML nor properties is copied byte for byte. */
+ * checks. Formats go by name; a file that is neither XML nor properties is copied byte for byte. */
 int render_folder(const char *source, const char *target, struct variables *variables,
                   struct render_report *report, struct err *err);
 

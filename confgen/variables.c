@@ -15,9 +15,8 @@
 struct entry {
     struct entry *next;
     char *name;
+    struct buf content; /* of the file it came from */
     struct variable variable;
-    char *owned; /* the value, if it came from a file */
-    char *path;  /* that file */
 };
 
 struct variables {
@@ -29,10 +28,7 @@ struct variables {
 
 static void entry_free(struct entry *entry)
 {
-    if (entry->owned)
-        explicit_bzero(entry->owned, entry->variable.len);
-    free(entry->owned);
-    free(entry->path);
+    buf_free(&entry->content);
     free(entry->name);
     free(entry);
 }
@@ -99,49 +95,43 @@ bool variables_name_matches(const char *patterns, const char *name)
     return matches;
 }
 
-/* Read the value from entry->path. 1, 0 if there is no such file and it may be missing, or -1. */
-static int read_value(struct entry *entry, bool may_be_missing, struct err *err)
+/* Read the value from the file. 1, 0 if there is no such file and it may be missing, or -1. */
+static int read_value(struct entry *entry, const char *path, bool may_be_missing, struct err *err)
 {
-    BUF_AUTO content = BUF_INIT(VARIABLES_MAX_BYTES);
-    const char *path = entry->path;
+    struct buf *content = &entry->content;
 
-    if (!path)
-        return err_set(err, EXIT_INTERNAL, "out of memory");
-    if (fd_read_file(path, &content) < 0) {
+    *content = BUF_INIT(VARIABLES_MAX_BYTES);
+    if (fd_read_file(path, content) < 0) {
         if (may_be_missing && (errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG))
             return 0;
         if (errno == EFBIG)
             return err_set(err, EXIT_DATA, "%s for %s is longer than 1 MiB", path, entry->name);
         return err_set_errno(err, EXIT_DATA, "cannot read %s for %s", path, entry->name);
     }
-    if (content.len && content.data[content.len - 1] == '\n') {
-        content.len--;
-        content.len -= content.len && content.data[content.len - 1] == '\r';
-        content.data[content.len] = '\0';
+    if (content->len && content->data[content->len - 1] == '\n') {
+        content->len--;
+        content->len -= content->len && content->data[content->len - 1] == '\r';
+        content->data[content->len] = '\0';
     }
-    entry->variable = (struct variable){.len = content.len, .secret = true, .origin = entry->path};
-    entry->owned = buf_steal(&content);
-    entry->variable.value = entry->owned;
-    return entry->owned ? 1 : err_set(err, EXIT_INTERNAL, "out of memory");
+    entry->variable = (struct variable){buf_str(content), content->len, true};
+    return 1;
 }
 
 static int find_in_folders(const struct variables *variables, struct entry *entry, struct err *err)
 {
     const char *word = variables->folders;
+    int found = 0;
     size_t len;
 
-    for (; (word = next_word(word, BLANKS ":", &len)) != NULL; word += len) {
-        int found;
+    for (; !found && (word = next_word(word, BLANKS ":", &len)) != NULL; word += len) {
+        char *path;
 
-        if (asprintf(&entry->path, "%.*s/%s", (int)len, word, entry->name) < 0)
-            entry->path = NULL;
-        found = read_value(entry, true, err);
-        if (found)
-            return found;
-        free(entry->path);
-        entry->path = NULL;
+        if (asprintf(&path, "%.*s/%s", (int)len, word, entry->name) < 0)
+            return err_set(err, EXIT_INTERNAL, "out of memory");
+        found = read_value(entry, path, true, err);
+        free(path);
     }
-    return 0;
+    return found;
 }
 
 /* Fill entry, whose name is set. 1, 0 or -1. */
@@ -156,40 +146,25 @@ static int find(const struct variables *variables, struct entry *entry, struct e
                        name);
     if (file && !*file)
         return err_set(err, EXIT_DATA, "%s_FILE is set but empty: name a file, or unset it", name);
-    if (file) {
-        entry->path = strdup(file);
-        return read_value(entry, false, err);
-    }
+    if (file)
+        return read_value(entry, file, false, err);
     if (!value)
         return find_in_folders(variables, entry, err);
-    entry->variable = (struct variable){
-        .value = value,
-        .len = strlen(value),
-        .secret = variables_name_matches(variables->secret_names, name),
-        .origin = "environment",
-    };
+    entry->variable = (struct variable){value, strlen(value),
+                                        variables_name_matches(variables->secret_names, name)};
     return 1;
-}
-
-static const struct entry *find_known(const struct variables *variables, const char *name,
-                                      size_t len)
-{
-    const struct entry *entry = variables->entries;
-
-    while (entry && (strncmp(entry->name, name, len) != 0 || entry->name[len] != '\0'))
-        entry = entry->next;
-    return entry;
 }
 
 int variables_get(struct variables *variables, const char *name, size_t len, struct variable *ret,
                   struct err *err)
 {
-    const struct entry *known = find_known(variables, name, len);
-    struct entry *entry;
+    struct entry *entry = variables->entries;
     int found;
 
-    if (known) {
-        *ret = known->variable;
+    while (entry && (strncmp(entry->name, name, len) != 0 || entry->name[len] != '\0'))
+        entry = entry->next;
+    if (entry) {
+        *ret = entry->variable;
         return 1;
     }
     entry = calloc(1, sizeof(*entry));
@@ -197,16 +172,15 @@ int variables_get(struct variables *variables, const char *name, size_t len, str
         free(entry);
         return err_set(err, EXIT_INTERNAL, "out of memory");
     }
+    found = find(variables, entry, err);
+    if (found <= 0) {
+        entry_free(entry);
+        return found;
+    }
     entry->next = variables->entries;
     variables->entries = entry;
-    found = find(variables, entry, err);
-    if (found > 0) {
-        *ret = entry->variable;
-    } else {
-        variables->entries = entry->next;
-        entry_free(entry);
-    }
-    return found;
+    *ret = entry->variable;
+    return 1;
 }
 
 void variables_each_secret(const struct variables *variables,

@@ -15,7 +15,6 @@ struct variable {
     const char *value; /* borrowed from the struct variables; NUL behind len bytes */
     size_t len;
     bool secret;
-    const char *origin; /* "environment" or the file's path; borrowed likewise */
 };
 
 struct variables;
