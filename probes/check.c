@@ -130,8 +130,7 @@ static void add_failure(struct check_result *all, const struct target_host *host
                    host->name, one->reason);
 }
 
-/* Each host gets an equal part of the time that is left. */
-static int64_t share(int64_t deadline_ms, size_t hosts_left)
+int64_t checks_share(int64_t deadline_ms, size_t hosts_left)
 {
     int left = clock_left_ms(deadline_ms);
 
@@ -148,7 +147,7 @@ void check_target(const struct target *target, int64_t deadline_ms, struct check
         const struct target_host *host = &target->hosts[i];
         struct check_result one = {.state = CHECK_RETRY, .status = EXIT_UNAVAILABLE};
 
-        checks[target->kind](target, host, share(deadline_ms, count - i), &one);
+        checks[target->kind](target, host, checks_share(deadline_ms, count - i), &one);
         if (one.state == CHECK_READY || count == 1) {
             *ret = one;
             break;

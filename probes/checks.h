@@ -47,6 +47,9 @@ void checks_call_once(const struct target *target, const struct target_host *hos
                       checks_connect *connect, enum thrift_method method, int64_t deadline_ms,
                       struct check_result *ret);
 
+/* Until when one of hosts_left hosts may take, with the time until deadline_ms shared equally. */
+int64_t checks_share(int64_t deadline_ms, size_t hosts_left);
+
 /* Results. EXIT_UNAVAILABLE and EXIT_INTERNAL may pass by themselves, other statuses are fatal. */
 void checks_ready(struct check_result *ret, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

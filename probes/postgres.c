@@ -1,9 +1,10 @@
+#include "probes/postgres.h"
+
 #include "common/clock.h"
 #include "common/http.h"
 #include "probes/checks.h"
 
 #include <ctype.h>
-#include <libpq-fe.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,108 +16,90 @@
  * /dev/null, which is not a plain file. */
 #define NO_PASSFILE "/dev/null/pgpass"
 
-static void finish_connection(PGconn **conn)
+/* ---- what a failure means ---- */
+
+static bool is(const char *sqlstate, const char *code)
 {
-    PQfinish(*conn);
+    return strncmp(sqlstate, code, SQLSTATE_LEN) == 0;
 }
 
-/* ---- what an answer means ---- */
-
-enum subject { SUBJECT_NONE, SUBJECT_USER, SUBJECT_DATABASE };
-
-/* https://www.postgresql.org/docs/15/errcodes-appendix.html, those a login can meet. An entry of
- * two characters is the rest of its class. */
-static const struct meaning {
-    const char *sqlstate;
-    const char *before, *after; /* the subject */
-    enum subject subject;
-    enum exit_status status; /* EXIT_UNAVAILABLE: may pass by itself */
-} meanings[] = {
-    {"28P01", "password refused for user ", "", SUBJECT_USER, EXIT_REFUSED},
-    {"28000", "login refused for user ", " (role or pg_hba.conf)", SUBJECT_USER, EXIT_REFUSED},
-    {"28", "login refused for user ", "", SUBJECT_USER, EXIT_REFUSED},
-    {"3D000", "database ", " does not exist", SUBJECT_DATABASE, EXIT_CONFIG},
-    {"42501", "no permission to connect to database ", "", SUBJECT_DATABASE, EXIT_REFUSED},
-    {"53300", "too many connections", "", SUBJECT_NONE, EXIT_UNAVAILABLE},
-    {"57P03", "starting up or shutting down", "", SUBJECT_NONE, EXIT_UNAVAILABLE},
-    {"57P01", "shutting down", "", SUBJECT_NONE, EXIT_UNAVAILABLE},
-};
-
-static int set_meaning(const PGconn *conn, const char *sqlstate, struct err *err)
+/* https://www.postgresql.org/docs/15/errcodes-appendix.html, those that a login can meet. */
+static int refused(const PGconn *conn, const char *sqlstate, struct err *err)
 {
-    for (size_t i = 0; i < sizeof(meanings) / sizeof(meanings[0]); i++) {
-        const struct meaning *it = &meanings[i];
-        const char *name = it->subject == SUBJECT_USER       ? PQuser(conn)
-                           : it->subject == SUBJECT_DATABASE ? PQdb(conn)
-                                                             : "";
+    const char *user = PQuser(conn), *database = PQdb(conn);
 
-        if (strncmp(sqlstate, it->sqlstate, strlen(it->sqlstate)) == 0)
-            return err_set(err, it->status, "%.*s: %s%s%s", SQLSTATE_LEN, sqlstate, it->before,
-                           name ? name : "", it->after);
-    }
-    return err_set(err, EXIT_UNAVAILABLE, "refused with SQLSTATE %.*s", SQLSTATE_LEN, sqlstate);
+    if (is(sqlstate, "28P01"))
+        return err_set(err, EXIT_REFUSED, "28P01: password refused for user %s", user);
+    if (is(sqlstate, "28000"))
+        return err_set(err, EXIT_REFUSED, "28000: login refused for user %s (role or pg_hba.conf)",
+                       user);
+    if (is(sqlstate, "3D000"))
+        return err_set(err, EXIT_CONFIG, "3D000: database %s does not exist", database);
+    if (is(sqlstate, "42501"))
+        return err_set(err, EXIT_REFUSED, "42501: no permission to connect to database %s",
+                       database);
+    if (is(sqlstate, "53300"))
+        return err_set(err, EXIT_UNAVAILABLE, "53300: too many connections");
+    if (is(sqlstate, "57P03"))
+        return err_set(err, EXIT_UNAVAILABLE, "57P03: starting up or shutting down");
+    if (is(sqlstate, "57P01"))
+        return err_set(err, EXIT_UNAVAILABLE, "57P01: shutting down");
+    return err_set(err, EXIT_UNAVAILABLE, "refused with SQLSTATE %.5s", sqlstate);
 }
 
-/* The five characters after the last "FATAL:  ", whose word depends on the server's language; NULL
+/* The last five characters of "FATAL:  28P01", whose word depends on the server's language; NULL
  * where the message is libpq's own. */
 static const char *find_sqlstate(const char *message)
 {
-    size_t len = strlen(message);
-    const char *at;
+    const char *colon = strrchr(message, ':'), *state = colon ? colon + 3 : "";
 
-    while (len && isspace((unsigned char)message[len - 1]))
-        len--;
-    if (len < SQLSTATE_LEN + 3 || memcmp(message + len - SQLSTATE_LEN - 3, ":  ", 3) != 0)
+    if (strncmp(colon ? colon : "", ":  ", 3) != 0)
         return NULL;
-    at = message + len - SQLSTATE_LEN;
     for (int i = 0; i < SQLSTATE_LEN; i++)
-        if (!isupper((unsigned char)at[i]) && !isdigit((unsigned char)at[i]))
+        if (!isupper((unsigned char)state[i]) && !isdigit((unsigned char)state[i]))
             return NULL;
-    return at;
+    return isalnum((unsigned char)state[SQLSTATE_LEN]) ? NULL : state;
 }
 
 /* libpq's own words: 'connection to server at "db" (10.0.0.1), port 5432 failed: Connection
  * refused', 'could not translate host name "db" to address: …'. */
-static int set_own_words(const char *message, const struct target_host *host, struct err *err)
+static int own_words(const char *message, const struct target_host *host, struct err *err)
 {
-    static const char failed[] = " failed: ";
-    const char *at = strstr(message, failed);
-    const char *words = at ? at + strlen(failed) : message;
-    int len = (int)strcspn(words, "\n");
+    const char *at = strstr(message, " failed: ");
+    const char *words = at ? at + strlen(" failed: ") : message;
 
     if (strstr(message, "could not translate host name"))
         return err_set(err, EXIT_UNAVAILABLE, "cannot resolve %s", host->name);
-    if (len == 0)
+    if (strchr("\n", *words))
         return err_set(err, EXIT_UNAVAILABLE, "connection closed without an answer");
+    /* A sentence's capital letter, but not that of SSL or GSSAPI. */
     return err_set(err, EXIT_UNAVAILABLE, "%c%.*s",
-                   isupper((unsigned char)words[1]) ? words[0] : tolower((unsigned char)words[0]),
-                   len - 1, words + 1);
+                   isupper((unsigned char)words[1]) ? *words : tolower((unsigned char)*words),
+                   (int)strcspn(words + 1, "\n"), words + 1);
 }
 
 static int connection_failed(const PGconn *conn, const struct target_host *host, struct err *err)
 {
-    const char *message = PQerrorMessage(conn);
-    const char *sqlstate = find_sqlstate(message);
+    const char *sqlstate = find_sqlstate(PQerrorMessage(conn));
 
     if (PQconnectionNeedsPassword(conn))
         return err_set(err, EXIT_REFUSED, "a password is needed for user %s and none is set",
                        PQuser(conn));
-    return sqlstate ? set_meaning(conn, sqlstate, err) : set_own_words(message, host, err);
+    return sqlstate ? refused(conn, sqlstate, err) : own_words(PQerrorMessage(conn), host, err);
 }
 
-/* ---- talking ---- */
+/* ---- a session ---- */
 
 /* Wait for the connection's socket. 0, or -1 with err when the deadline passed. */
 static int await(const PGconn *conn, short events, int64_t started_ms, int64_t deadline_ms,
                  struct err *err)
 {
     struct pollfd fd = {.fd = PQsocket(conn), .events = events};
-    int ready;
 
-    do {
-        ready = poll(&fd, 1, clock_left_ms(deadline_ms));
-    } while (ready < 0 || (ready == 0 && clock_left_ms(deadline_ms) != 0));
-    return ready > 0 ? 0 : transport_timed_out(started_ms, err);
+    while (poll(&fd, 1, clock_left_ms(deadline_ms)) <= 0)
+        if (clock_left_ms(deadline_ms) == 0)
+            return transport_timed_out(started_ms, err);
+    return 0;
 }
 
 /* sslmode=verify-… needs certificates to trust. Where none are named libpq would look into a home
@@ -129,49 +112,80 @@ static const char *root_certificates(const char *conninfo)
 }
 
 /* What stands before dbname yields to the conninfo in it, what stands behind overrides it. */
-static PGconn *start(const struct target *target, const struct target_host *host)
+static PGconn *begin(const struct target *target, const struct target_host *host)
 {
     char port[8];
-    const char *keywords[] = {"sslrootcert", "fallback_application_name",
-                              "dbname",      "host",
-                              "port",        "user",
-                              "password",    "passfile",
-                              NULL};
-    const char *values[] = {root_certificates(target->conninfo),
-                            "sparkpod",
-                            target->conninfo,
-                            host->name,
-                            port,
-                            target->user,
-                            target->password,
-                            NO_PASSFILE,
-                            NULL};
+    /* clang-format off */
+    const char *const keywords[] = {
+        "sslrootcert", "fallback_application_name", "dbname", "host", "port", "user", "password",
+        "passfile", NULL};
+    const char *const values[] = {
+        root_certificates(target->conninfo), "sparkpod", target->conninfo, host->name, port,
+        target->user, target->password, NO_PASSFILE, NULL};
+    /* clang-format on */
 
     (void)snprintf(port, sizeof(port), "%u", host->port);
     (void)unsetenv("PGSERVICE"); /* no keyword turns service files off; this is a helper process */
     return PQconnectStartParams(keywords, values, 1);
 }
 
-static int connect_by(PGconn *conn, int64_t deadline_ms, const struct target_host *host,
-                      struct err *err)
+static int log_in(PGconn *conn, const struct target_host *host, int64_t deadline_ms,
+                  struct err *err)
 {
     PostgresPollingStatusType next = PGRES_POLLING_WRITING;
     int64_t started_ms = clock_ms();
 
-    if (!conn)
-        return err_set(err, EXIT_INTERNAL, "out of memory");
     (void)PQsetErrorVerbosity(conn, PQERRORS_SQLSTATE);
     while (PQstatus(conn) != CONNECTION_BAD && next != PGRES_POLLING_OK) {
-        if (await(conn, next == PGRES_POLLING_READING ? POLLIN : POLLOUT, started_ms, deadline_ms,
-                  err) < 0)
+        short events = next == PGRES_POLLING_READING ? POLLIN : POLLOUT;
+
+        if (await(conn, events, started_ms, deadline_ms, err) < 0)
             return -1;
         next = PQconnectPoll(conn);
     }
+    (void)PQsetErrorVerbosity(conn, PQERRORS_DEFAULT);
     return PQstatus(conn) == CONNECTION_OK ? 0 : connection_failed(conn, host, err);
 }
 
+static void ignore_notice(void *context, const char *message)
+{
+    (void)context;
+    (void)message;
+}
+
+static int connect_to(const struct target *target, const struct target_host *host,
+                      int64_t deadline_ms, PGconn **ret, struct err *err)
+{
+    PGconn *conn = begin(target, host);
+
+    if (!conn)
+        return err_set(err, EXIT_INTERNAL, "out of memory");
+    (void)PQsetNoticeProcessor(conn, ignore_notice, NULL);
+    if (log_in(conn, host, deadline_ms, err) < 0) {
+        PQfinish(conn);
+        return -1;
+    }
+    *ret = conn;
+    return 0;
+}
+
+int postgres_connect(const struct target *target, int64_t deadline_ms, PGconn **ret,
+                     struct err *err)
+{
+    size_t count = target->host_count;
+
+    *ret = NULL;
+    for (size_t i = 0; i < count; i++)
+        if (connect_to(target, &target->hosts[i], checks_share(deadline_ms, count - i), ret, err) ==
+            0)
+            return 0;
+    return -1;
+}
+
+/* ---- the check ---- */
+
 /* A login is not yet a session that works: recovery conflicts, poolers, a full disk. */
-static int query_by(PGconn *conn, int64_t deadline_ms, struct err *err)
+static int query(PGconn *conn, int64_t deadline_ms, struct err *err)
 {
     int64_t started_ms = clock_ms();
     const char *sqlstate;
@@ -189,7 +203,7 @@ static int query_by(PGconn *conn, int64_t deadline_ms, struct err *err)
     result = PQgetResult(conn);
     sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     if (PQresultStatus(result) != PGRES_TUPLES_OK)
-        outcome = sqlstate ? set_meaning(conn, sqlstate, err)
+        outcome = sqlstate ? refused(conn, sqlstate, err)
                            : err_set(err, EXIT_UNAVAILABLE, "SELECT 1 failed");
     PQclear(result);
     return outcome;
@@ -198,14 +212,14 @@ static int query_by(PGconn *conn, int64_t deadline_ms, struct err *err)
 void check_postgres(const struct target *target, const struct target_host *host,
                     int64_t deadline_ms, struct check_result *ret)
 {
-    __attribute__((cleanup(finish_connection))) PGconn *conn = start(target, host);
+    PGconn *conn = NULL;
     struct err err;
-    int version;
 
-    if (connect_by(conn, deadline_ms, host, &err) < 0 || query_by(conn, deadline_ms, &err) < 0) {
+    if (connect_to(target, host, deadline_ms, &conn, &err) < 0 ||
+        query(conn, deadline_ms, &err) < 0)
         checks_failed(ret, &err);
-        return;
-    }
-    version = PQserverVersion(conn);
-    checks_ready(ret, "PostgreSQL %d.%d", version / 10000, version % 10000);
+    else
+        checks_ready(ret, "PostgreSQL %d.%d", PQserverVersion(conn) / 10000,
+                     PQserverVersion(conn) % 10000);
+    PQfinish(conn);
 }

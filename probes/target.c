@@ -2,44 +2,47 @@
 
 #include <curl/curl.h>
 #include <libpq-fe.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define HTTP_TRANSPORT_PORT 10001
-#define PATH_BYTES 8192
+#define URL_MAX_BYTES 8192
 
 struct scheme {
     const char *prefix;
     enum target_kind kind;
     uint16_t port; /* 0: must be given */
-    int (*parse)(const struct scheme *scheme, const char *url, struct target *ret, struct err *err);
+    /* rest is what follows the prefix, a copy that may be cut up. */
+    int (*parse)(const struct scheme *scheme, char *rest, struct target *ret, struct err *err);
 };
-
-static void free_curl_url(CURLU **url)
-{
-    curl_url_cleanup(*url);
-}
 
 static int no_memory(struct err *err)
 {
     return err_set(err, EXIT_INTERNAL, "out of memory");
 }
 
-/* A copy of text that strsep() may cut up, in buf; NULL if it is too long. */
-static char *copy_into(struct buf *buf, const char *text, size_t len)
-{
-    return buf_add(buf, text, len) < 0 ? NULL : buf->data;
-}
-
-static int too_long(struct err *err)
-{
-    return err_set(err, EXIT_USAGE, "the URL is too long");
-}
-
 static int refuse_password(struct err *err)
 {
     return err_set(err, EXIT_USAGE,
                    "a password does not belong in a URL: set it in the environment or a file");
+}
+
+/* The next "name=value" of *rest; value is "" where there is none. NULL at the end. */
+static const char *next_pair(char **rest, const char *separator, const char **ret_value)
+{
+    char *value = strsep(rest, separator), *name = strsep(&value, "=");
+
+    *ret_value = value ? value : "";
+    return name;
+}
+
+/* Cut text at the first of stops; what follows it, "" if there is none. */
+static char *cut(char *text, const char *stops)
+{
+    char *rest = text;
+
+    return strsep(&rest, stops) && rest ? rest : text + strlen(text);
 }
 
 /* ---- hosts ---- */
@@ -61,7 +64,7 @@ static int add_host(struct target *target, const char *name, uint16_t port, stru
 
     if (target->host_count == TARGET_MAX_HOSTS)
         return err_set(err, EXIT_USAGE, "more than %d hosts", TARGET_MAX_HOSTS);
-    if (len > 2 && name[0] == '[' && name[len - 1] == ']') {
+    if (*name == '[') { /* libcurl has seen to the other one */
         name++;
         len -= 2;
     }
@@ -76,165 +79,130 @@ static int add_host(struct target *target, const char *name, uint16_t port, stru
     return 0;
 }
 
-/* One part of url, decoded, freed by the caller with curl_free(); NULL where there is none. */
-static char *url_part(CURLU *url, CURLUPart part)
+static void free_curl_url(CURLU **url)
+{
+    curl_url_cleanup(*url);
+}
+
+/* "" where url has no such part. */
+static const char *copy_part(CURLU *url, CURLUPart part, char ret[static URL_MAX_BYTES])
 {
     char *text = NULL;
 
-    return curl_url_get(url, part, &text, part == CURLUPART_USER ? CURLU_URLDECODE : 0) ? NULL
-                                                                                        : text;
+    (void)curl_url_get(url, part, &text, part == CURLUPART_USER ? CURLU_URLDECODE : 0);
+    (void)snprintf(ret, URL_MAX_BYTES, "%s", text ? text : "");
+    curl_free(text);
+    return ret;
 }
 
-static int take_user(CURLU *url, struct target *ret, struct err *err)
+/* Take "[user@]host[:port]", which libcurl reads as an http URL. */
+static int take_host(const char *text, uint16_t port, struct target *ret, struct err *err)
 {
-    char *user = url_part(url, CURLUPART_USER), *password = url_part(url, CURLUPART_PASSWORD);
-    int result = 0;
+    __attribute__((cleanup(free_curl_url))) CURLU *url = curl_url();
+    char part[URL_MAX_BYTES + sizeof("http://")];
+    CURLUcode code;
 
-    if (password)
-        result = refuse_password(err);
-    else if (user && target_set_login(ret, user, NULL) < 0)
-        result = no_memory(err);
-    curl_free(user);
-    curl_free(password);
-    return result;
-}
-
-static int take_host(CURLU *url, uint16_t default_port, struct target *ret, struct err *err)
-{
-    char *host = url_part(url, CURLUPART_HOST), *port = url_part(url, CURLUPART_PORT);
-    int result;
-
-    result = add_host(ret, host ? host : "", port ? read_port(port) : default_port, err);
-    curl_free(host);
-    curl_free(port);
-    return result;
-}
-
-/* Let libcurl take one http URL apart; what it cannot read is a fault of the URL. */
-static int read_url(CURLU *url, const char *text, struct err *err)
-{
-    CURLUcode code = url ? curl_url_set(url, CURLUPART_URL, text, 0) : CURLUE_OUT_OF_MEMORY;
-
-    if (code == CURLUE_OUT_OF_MEMORY)
+    (void)snprintf(part, sizeof(part), "http://%s", text);
+    code = curl_url_set(url, CURLUPART_URL, part, 0);
+    if (code != CURLUE_OK)
+        return err_set(err, EXIT_USAGE, "%s", curl_url_strerror(code));
+    if (*copy_part(url, CURLUPART_PASSWORD, part))
+        return refuse_password(err);
+    if (*copy_part(url, CURLUPART_USER, part) && target_set_login(ret, part, NULL) < 0)
         return no_memory(err);
-    return code ? err_set(err, EXIT_USAGE, "%s", curl_url_strerror(code)) : 0;
+    if (*copy_part(url, CURLUPART_PORT, part))
+        port = read_port(part);
+    return add_host(ret, copy_part(url, CURLUPART_HOST, part), port, err);
 }
+
+/* ---- one function per kind of URL ---- */
 
 /* The list "host[:port],…"; hive.metastore.uris repeats the scheme at each item. */
-static int parse_hosts(const struct scheme *scheme, const char *list, size_t len,
-                       struct target *ret, struct err *err)
+static int parse_list(const struct scheme *scheme, char *rest, struct target *ret, struct err *err)
 {
-    BUF_AUTO copy = BUF_INIT(PATH_BYTES);
-    char *rest = copy_into(&copy, list, len), *item;
+    size_t prefix_len = strlen(scheme->prefix);
+    const char *item;
 
-    if (!rest)
-        return too_long(err);
     while ((item = strsep(&rest, ","))) {
-        __attribute__((cleanup(free_curl_url))) CURLU *url = curl_url();
-        BUF_AUTO text = BUF_INIT(PATH_BYTES);
-
-        if (strncmp(item, scheme->prefix, strlen(scheme->prefix)) == 0)
-            item += strlen(scheme->prefix);
-        if (buf_printf(&text, "http://%s", item) < 0)
-            return too_long(err);
-        if (read_url(url, buf_str(&text), err) < 0 || take_user(url, ret, err) < 0 ||
-            take_host(url, scheme->port, ret, err) < 0)
+        if (strncmp(item, scheme->prefix, prefix_len) == 0)
+            item += prefix_len;
+        if (take_host(item, scheme->port, ret, err) < 0)
             return -1;
     }
     return 0;
 }
 
-/* ---- one function per kind of URL; url is what follows the prefix, but for http ---- */
-
-static int parse_list(const struct scheme *scheme, const char *url, struct target *ret,
-                      struct err *err)
+static int set_path(struct target *target, const char *path, struct err *err)
 {
-    return parse_hosts(scheme, url, strlen(url), ret, err);
+    free(target->path);
+    if (asprintf(&target->path, "%s%s", *path == '/' ? "" : "/", path) >= 0)
+        return 0;
+    target->path = NULL;
+    return no_memory(err);
 }
 
-static int parse_http(const struct scheme *scheme, const char *rest, struct target *ret,
-                      struct err *err)
+static int parse_http(const struct scheme *scheme, char *rest, struct target *ret, struct err *err)
 {
-    __attribute__((cleanup(free_curl_url))) CURLU *url = curl_url();
-    const char *whole = rest - strlen(scheme->prefix);
-    BUF_AUTO path = BUF_INIT(PATH_BYTES);
-    char *part, *query;
-
-    if (read_url(url, whole, err) < 0 || take_user(url, ret, err) < 0 ||
-        take_host(url, scheme->port, ret, err) < 0)
-        return -1;
-    part = url_part(url, CURLUPART_PATH);
-    query = url_part(url, CURLUPART_QUERY);
-    (void)buf_printf(&path, "%s%s%s", part ? part : "/", query ? "?" : "", query ? query : "");
-    curl_free(part);
-    curl_free(query);
     ret->tls = scheme->port == 443;
-    ret->path = buf_failed(&path) ? NULL : buf_steal(&path);
-    return ret->path ? 0 : too_long(err);
+    (void)cut(rest, "#");
+    if (set_path(ret, rest + strcspn(rest, "/?"), err) < 0)
+        return -1;
+    return take_host(rest, scheme->port, ret, err);
 }
 
 /* One session variable of a Hive JDBC URL (org.apache.hive.jdbc.Utils.JdbcConnectionParams). */
-static int take_hive_parameter(const char *name, const char *value, struct target *ret,
-                               struct err *err)
+static int take_hive_variable(const char *name, const char *value, struct target *ret,
+                              struct err *err)
 {
-    BUF_AUTO path = BUF_INIT(PATH_BYTES);
-
     if (strcmp(name, "password") == 0)
         return refuse_password(err);
     if (strcmp(name, "serviceDiscoveryMode") == 0)
         return err_set(err, EXIT_USAGE, "%s is not supported: name the server itself", name);
-    if (strcmp(name, "user") == 0)
-        return target_set_login(ret, value, NULL) < 0 ? no_memory(err) : 0;
+    if (strcmp(name, "user") == 0 && target_set_login(ret, value, NULL) < 0)
+        return no_memory(err);
+    if (strcmp(name, "httpPath") == 0)
+        return set_path(ret, value, err);
     if (strcmp(name, "ssl") == 0)
         ret->tls = strcmp(value, "true") == 0;
-    else if (strcmp(name, "transportMode") == 0)
+    if (strcmp(name, "transportMode") == 0)
         ret->http_transport = strcmp(value, "http") == 0;
-    else if (strcmp(name, "principal") == 0)
+    if (strcmp(name, "principal") == 0)
         ret->auth = TARGET_AUTH_OTHER;
-    else if (strcmp(name, "auth") == 0 && strcmp(value, "noSasl") == 0)
+    if (strcmp(name, "auth") == 0 && strcmp(value, "noSasl") == 0)
         ret->auth = TARGET_AUTH_NOSASL;
-    if (strcmp(name, "httpPath") != 0)
-        return 0;
-    (void)buf_printf(&path, "/%s", value + (*value == '/'));
-    free(ret->path);
-    ret->path = buf_failed(&path) ? NULL : buf_steal(&path);
-    return ret->path ? 0 : too_long(err);
+    return 0;
 }
 
 /* host:port[,…][/db][;name=value…][?hive confs][#hive variables] */
-static int parse_hive2(const struct scheme *scheme, const char *url, struct target *ret,
-                       struct err *err)
+static int parse_hive2(const struct scheme *scheme, char *rest, struct target *ret, struct err *err)
 {
     struct scheme actual = *scheme;
-    const char *variables = url + strcspn(url, ";?#");
-    BUF_AUTO copy = BUF_INIT(PATH_BYTES);
-    char *rest = copy_into(&copy, variables, strcspn(variables, "?#")), *name, *value;
+    const char *name, *value;
+    char *variables;
 
-    if (!rest)
-        return too_long(err);
-    while ((name = strsep(&rest, ";"))) {
-        value = strchr(name, '=');
-        if (value)
-            *value++ = '\0';
-        if (value && take_hive_parameter(name, value, ret, err) < 0)
+    (void)cut(rest, "?#");
+    variables = cut(rest, ";");
+    (void)cut(rest, "/");
+    while ((name = next_pair(&variables, ";", &value)))
+        if (take_hive_variable(name, value, ret, err) < 0)
             return -1;
-    }
     if (ret->http_transport) {
         actual.port = HTTP_TRANSPORT_PORT;
-        if (!ret->path && !(ret->path = strdup("/cliservice")))
-            return no_memory(err);
+        if (!ret->path && set_path(ret, "cliservice", err) < 0)
+            return -1;
     }
-    return parse_hosts(&actual, url, strcspn(url, "/;?#"), ret, err);
+    return parse_list(&actual, rest, ret, err);
 }
 
-/* ---- PostgreSQL ---- */
+/* ---- PostgreSQL: libpq's own parser ---- */
 
 static void free_options(PQconninfoOption **options)
 {
     PQconninfoFree(*options);
 }
 
-static const char *option(const PQconninfoOption *options, const char *keyword)
+/* NULL for what is not set. */
+static char *get_option(const PQconninfoOption *options, const char *keyword)
 {
     for (; options->keyword; options++)
         if (strcmp(options->keyword, keyword) == 0)
@@ -242,29 +210,21 @@ static const char *option(const PQconninfoOption *options, const char *keyword)
     return NULL;
 }
 
-/* libpq's lists of hosts and ports; one port serves all hosts, an empty one is the default. */
-static int take_postgres_hosts(const struct scheme *scheme, const PQconninfoOption *options,
-                               struct target *ret, struct err *err)
+/* libpq's lists; one port serves all hosts, an empty one is the default. */
+static int take_postgres_hosts(char *hosts, char *ports, uint16_t default_port, struct target *ret,
+                               struct err *err)
 {
-    const char *host = option(options, "host"), *port = option(options, "port");
-    BUF_AUTO hosts = BUF_INIT(PATH_BYTES);
-    BUF_AUTO ports = BUF_INIT(PATH_BYTES);
-    char *next_host = copy_into(&hosts, host ? host : "", host ? strlen(host) : 0);
-    char *next_port = copy_into(&ports, port ? port : "", port ? strlen(port) : 0);
-    char *name;
-    uint16_t number = scheme->port;
-    bool several = port && strchr(port, ',');
+    bool several_ports = ports && strchr(ports, ',');
+    const char *name, *port = "";
 
-    if (!next_host || !next_port)
-        return too_long(err);
-    while ((name = strsep(&next_host, ","))) {
-        const char *text = next_port ? strsep(&next_port, ",") : NULL;
-
-        if (text)
-            number = *text ? read_port(text) : scheme->port;
-        else if (several)
+    if (!hosts)
+        return err_set(err, EXIT_USAGE, "no host");
+    while ((name = strsep(&hosts, ","))) {
+        if (ports)
+            port = strsep(&ports, ",");
+        else if (several_ports)
             return err_set(err, EXIT_USAGE, "more hosts than ports");
-        if (add_host(ret, name, number, err) < 0)
+        if (add_host(ret, name, *port ? read_port(port) : default_port, err) < 0)
             return -1;
     }
     return 0;
@@ -282,114 +242,80 @@ static int blame_uri(char *message, struct err *err)
     return -1;
 }
 
-/* url is a whole libpq URI. */
-static int take_postgres_uri(const struct scheme *scheme, const char *url, struct target *ret,
-                             struct err *err)
+static int take_uri(const struct scheme *scheme, const char *uri, struct target *ret,
+                    struct err *err)
 {
     char *message = NULL;
     __attribute__((cleanup(free_options))) PQconninfoOption *options =
-        PQconninfoParse(url, &message);
-    const char *user = options ? option(options, "user") : NULL;
+        PQconninfoParse(uri, &message);
 
     if (!options)
         return blame_uri(message, err);
-    if (option(options, "password") || option(options, "sslpassword"))
+    if (get_option(options, "password") || get_option(options, "sslpassword"))
         return refuse_password(err);
-    if (option(options, "service"))
+    if (get_option(options, "service"))
         return err_set(err, EXIT_USAGE, "service files are not read");
-    ret->conninfo = strdup(url);
-    if (!ret->conninfo || (user && target_set_login(ret, user, NULL) < 0))
+    ret->conninfo = strdup(uri);
+    if (!ret->conninfo || target_set_login(ret, get_option(options, "user"), NULL) < 0)
         return no_memory(err);
-    return take_postgres_hosts(scheme, options, ret, err);
+    return take_postgres_hosts(get_option(options, "host"), get_option(options, "port"),
+                               scheme->port, ret, err);
 }
 
-static int parse_postgres(const struct scheme *scheme, const char *url, struct target *ret,
+static int parse_postgres(const struct scheme *scheme, char *rest, struct target *ret,
                           struct err *err)
 {
-    return take_postgres_uri(scheme, url - strlen(scheme->prefix), ret, err);
+    char uri[URL_MAX_BYTES + sizeof("postgresql://")];
+
+    (void)snprintf(uri, sizeof(uri), "postgresql://%s", rest);
+    return take_uri(scheme, uri, ret, err);
 }
 
-struct jdbc_tls {
-    bool on;      /* ssl=true */
-    bool trusted; /* sslfactory=…NonValidatingFactory: no questions asked */
-    bool has_mode;
-};
-
-/* libpq's word for pgjdbc's targetServerType, or NULL. */
-static const char *session_attrs(const char *server_type)
-{
-    static const char *const words[][2] = {
-        {"primary", "primary"},   {"master", "primary"},
-        {"secondary", "standby"}, {"preferSecondary", "prefer-standby"},
-        {"slave", "standby"},     {"preferSlave", "prefer-standby"},
-    };
-
-    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-        if (strcmp(server_type, words[i][0]) == 0)
-            return words[i][1];
-    return NULL;
-}
-
-/* Append one pgjdbc parameter under libpq's name; those that libpq does not have are dropped. */
-static void map_parameter(const char *name, const char *value, struct buf *uri,
-                          struct jdbc_tls *tls)
+/* Append one parameter of pgjdbc as libpq knows it; what is for the driver alone is dropped. */
+static void put_parameter(struct buf *uri, const char *name, const char *value)
 {
     static const char *const names[][2] = {
-        {"user", "user"},       {"ApplicationName", "application_name"},
-        {"sslmode", "sslmode"}, {"sslrootcert", "sslrootcert"},
-        {"sslcert", "sslcert"}, {"sslkey", "sslkey"},
-        {"options", "options"}, {"gssEncMode", "gssencmode"},
+        {"user", "user="},
+        {"sslmode", "sslmode="},
+        {"sslrootcert", "sslrootcert="},
+        {"currentSchema", "options=-csearch_path%3D"},
     };
 
-    if (strcmp(name, "ssl") == 0)
-        tls->on = *value == '\0' || strcmp(value, "true") == 0;
-    if (strcmp(name, "sslfactory") == 0)
-        tls->trusted = strstr(value, "NonValidatingFactory") != NULL;
-    if (strcmp(name, "sslmode") == 0)
-        tls->has_mode = true;
-    if (strcmp(name, "targetServerType") == 0 && session_attrs(value))
-        (void)buf_printf(uri, "target_session_attrs=%s&", session_attrs(value));
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (strcmp(name, names[i][0]) != 0)
             continue;
-        (void)buf_printf(uri, "%s=", names[i][1]);
+        (void)buf_printf(uri, "&%s", names[i][1]);
         for (; *value; value++) /* java.net.URLDecoder reads '+' as a blank, libpq does not */
             (void)(*value == '+' ? buf_add_str(uri, "%20") : buf_add_char(uri, *value));
-        (void)buf_add_char(uri, '&');
     }
 }
 
 /* https://jdbc.postgresql.org/documentation/use: ssl=true alone means verify-full there. */
-static int parse_jdbc_postgres(const struct scheme *scheme, const char *url, struct target *ret,
+static int parse_jdbc_postgres(const struct scheme *scheme, char *rest, struct target *ret,
                                struct err *err)
 {
-    size_t plain = strcspn(url, "?");
-    const char *query = url + plain + (url[plain] == '?');
-    BUF_AUTO copy = BUF_INIT(PATH_BYTES);
-    BUF_AUTO uri = BUF_INIT(PATH_BYTES);
-    char *rest = copy_into(&copy, query, strlen(query)), *name, *value;
-    struct jdbc_tls tls = {.on = false};
+    BUF_AUTO uri = BUF_INIT(4 * URL_MAX_BYTES);
+    char *parameters = cut(rest, "?");
+    size_t plain = strlen("postgresql://") + strlen(rest);
+    const char *name, *value;
+    bool tls = false, has_mode = false;
 
-    if (!rest)
-        return too_long(err);
-    (void)buf_add_str(&uri, "postgresql://");
-    (void)buf_add(&uri, url, plain);
-    (void)buf_add_char(&uri, '?');
-    while ((name = strsep(&rest, "&"))) {
-        value = strchr(name, '=');
-        if (value)
-            *value++ = '\0';
+    (void)buf_printf(&uri, "postgresql://%s", rest);
+    while ((name = next_pair(&parameters, "&", &value))) {
         if (strcmp(name, "password") == 0 || strcmp(name, "sslpassword") == 0)
             return refuse_password(err);
-        map_parameter(name, value ? value : "", &uri, &tls);
+        if (strcmp(name, "ssl") == 0)
+            tls = *value == '\0' || strcmp(value, "true") == 0;
+        has_mode = has_mode || strcmp(name, "sslmode") == 0;
+        put_parameter(&uri, name, value);
     }
-    if (tls.on && !tls.has_mode)
-        (void)buf_printf(&uri, "sslmode=%s", tls.trusted ? "require" : "verify-full");
+    if (tls && !has_mode)
+        (void)buf_add_str(&uri, "&sslmode=verify-full");
     if (buf_failed(&uri))
-        return too_long(err);
-    if (uri.data[uri.len - 1] == '&' || uri.data[uri.len - 1] == '?')
-        uri.data[--uri.len] = '\0';
-    return take_postgres_uri(scheme, buf_str(&uri), ret, err);
+        return no_memory(err);
+    if (uri.len > plain)
+        uri.data[plain] = '?';
+    return take_uri(scheme, uri.data, ret, err);
 }
 
 /* ---- all kinds ---- */
@@ -432,10 +358,21 @@ static bool has_blank_or_control(const char *text)
     return false;
 }
 
+static int parse(const struct scheme *scheme, const char *url, struct target *ret, struct err *err)
+{
+    char rest[URL_MAX_BYTES];
+
+    if (strlen(url) >= sizeof(rest))
+        return err_set(err, EXIT_USAGE, "the URL is too long");
+    if (has_blank_or_control(url))
+        return err_set(err, EXIT_USAGE, "the URL contains a blank or a control character");
+    (void)snprintf(rest, sizeof(rest), "%s", url + strlen(scheme->prefix));
+    return scheme->parse(scheme, rest, ret, err);
+}
+
 int target_parse(const char *url, struct target *ret, struct err *err)
 {
     const struct scheme *scheme = find_scheme(url);
-    size_t shown = strcspn(url, "?;#");
 
     *ret = (struct target){.auth = TARGET_AUTH_PLAIN};
     if (!scheme)
@@ -443,16 +380,12 @@ int target_parse(const char *url, struct target *ret, struct err *err)
                        "not a URL with one of the schemes postgres://, jdbc:postgresql://, "
                        "thrift://, hive2://, jdbc:hive2://, http://, https://, tcp://");
     ret->kind = scheme->kind;
-    if (has_blank_or_control(url))
-        err_set(err, EXIT_USAGE, "the URL contains a blank or a control character");
-    else if (scheme->parse(scheme, url + strlen(scheme->prefix), ret, err) == 0) {
-        if (shown >= sizeof(ret->url))
-            shown = sizeof(ret->url) - 1;
-        memcpy(ret->url, url, shown);
-        return 0;
+    if (parse(scheme, url, ret, err) < 0) {
+        target_free(ret);
+        return blame(scheme, url, err);
     }
-    target_free(ret);
-    return blame(scheme, url, err);
+    (void)snprintf(ret->url, sizeof(ret->url), "%.*s", (int)strcspn(url, "?;#"), url);
+    return 0;
 }
 
 static void wipe(char **string)
@@ -463,10 +396,13 @@ static void wipe(char **string)
     *string = NULL;
 }
 
+/* NULL leaves what is there. */
 static int replace(char **field, const char *value)
 {
-    char *copy = strdup(value);
+    char *copy = value ? strdup(value) : NULL;
 
+    if (!value)
+        return 0;
     if (!copy)
         return -1;
     wipe(field);
@@ -476,9 +412,7 @@ static int replace(char **field, const char *value)
 
 int target_set_login(struct target *target, const char *user, const char *password)
 {
-    if (user && replace(&target->user, user) < 0)
-        return -1;
-    return password ? replace(&target->password, password) : 0;
+    return replace(&target->user, user) < 0 ? -1 : replace(&target->password, password);
 }
 
 int target_put_url(const struct target *target, const struct target_host *host, struct buf *buf)

@@ -84,16 +84,15 @@ Test(target, gives_pgjdbc_parameters_their_libpq_names_and_drops_the_others)
 {
     static const char *const cases[][2] = {
         {"jdbc:postgresql://db/m", "postgresql://db/m"},
-        {"jdbc:postgresql://db/m?currentSchema=x&user=h", "postgresql://db/m?user=h"},
+        {"jdbc:postgresql://db/m?currentSchema=x+y&user=h",
+         "postgresql://db/m?options=-csearch_path%3Dx%20y&user=h"},
         {"jdbc:postgresql://db/m?ssl=true", "postgresql://db/m?sslmode=verify-full"},
         {"jdbc:postgresql://db/m?ssl=false&prepareThreshold=0", "postgresql://db/m"},
         {"jdbc:postgresql://db/m?ssl=true&sslmode=verify-ca&sslrootcert=/c.pem",
          "postgresql://db/m?sslmode=verify-ca&sslrootcert=/c.pem"},
-        {"jdbc:postgresql://db/m?sslfactory=org.postgresql.ssl.NonValidatingFactory&ssl",
-         "postgresql://db/m?sslmode=require"},
-        {"jdbc:postgresql://db/m?ApplicationName=a+b", "postgresql://db/m?application_name=a%20b"},
-        {"jdbc:postgresql://a,b/m?targetServerType=master",
-         "postgresql://a,b/m?target_session_attrs=primary"},
+        {"jdbc:postgresql://db/m?ssl", "postgresql://db/m?sslmode=verify-full"},
+        {"jdbc:postgresql://a,b/m?ApplicationName=a&sslmode=require",
+         "postgresql://a,b/m?sslmode=require"},
         {"jdbc:postgresql://a,b/m?targetServerType=any", "postgresql://a,b/m"},
     };
 
