@@ -5,7 +5,9 @@
 
 #include "common/err.h"
 #include "entrypoint/config.h"
-#include "probes/target.h"
+
+#include <stdbool.h>
+#include <stddef.h>
 
 /* What main() found: how the process was started. */
 struct invocation {
@@ -25,16 +27,26 @@ int command_version(const struct invocation *invocation);
 /* Log the error and return its status. */
 int command_fail(const char *module, const struct err *err);
 
+/* A usage error: log it, point to help. Returns EXIT_USAGE. */
+int command_usage(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The one or the other, as err's status says. */
+int command_refuse(const char *name, const struct err *err);
+
+/* A flag with a value, "--NAME VALUE". */
+struct flag {
+    const char *name;
+    char **values; /* where its values go, borrowed from argv */
+    size_t most;   /* how often it may be given */
+};
+
+/* Read the flags that flags lists (NULL name at the end); optind is at the first operand
+ * afterwards. Operands end the flags if strict, else they may stand between them. 0 or
+ * EXIT_USAGE. */
+int command_flags(const struct invocation *invocation, const struct flag *flags, bool strict);
+
 /* Read the settings, log their warnings, and set log format and level from them. 0 or the exit
  * status; the caller frees config in both cases. */
 int command_load_config(struct config *config, const char *file, char *const *environment);
-
-/* Give the PostgreSQL targets the password that PGPASSWORD, PGPASSWORD_FILE or a secrets folder
- * holds, if any, and mask it from now on. 0 or -1. */
-int command_add_passwords(struct target *targets, size_t count, const struct config *config,
-                          char *const *environment, struct err *err);
-
-/* A usage error: log it, point to help. Returns EXIT_USAGE. */
-int command_usage(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

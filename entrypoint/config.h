@@ -17,7 +17,9 @@ enum metastore_schema {
     SCHEMA_VERIFY, /* never create it */
 };
 
-/* Strings are owned by the config and never NULL; durations are in milliseconds. */
+/* Strings are owned by the config and never NULL; durations are in milliseconds; where a setting is
+ * one of several words, its number is that word's place (of enum log_level and so on; 1 is true).
+ */
 struct config {
     struct {
         char *source, *target, *secrets, *secret_names, *pass_secrets;
@@ -32,8 +34,7 @@ struct config {
         char *namespace, *pod_name, *pod_ip, *service_account, *image_pull_secrets;
     } kubernetes;
     struct {
-        int schema; /* enum metastore_schema */
-        bool allow_derby;
+        int64_t schema, allow_derby;
     } metastore;
     struct {
         int64_t port, interval, timeout, start_deadline;
@@ -42,11 +43,10 @@ struct config {
         int64_t endpoint_delay, drain, grace, budget;
     } shutdown;
     struct {
-        int format; /* enum log_format */
-        int level;  /* enum log_level */
+        int64_t format, level;
     } log;
-    struct origin *origins; /* one a setting, in the table's order */
-    struct buf warnings;    /* a line each, for the caller to log */
+    struct config_entry *entries; /* one a setting, in the table's order */
+    struct buf warnings;          /* a line each, for the caller to log */
 };
 
 /* Read everything. file is the --config flag or NULL (then SPARKPOD_CONFIG, then

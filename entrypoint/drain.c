@@ -5,7 +5,6 @@
 #include "common/fd.h"
 #include "common/http.h"
 #include "common/log.h"
-#include "entrypoint/facts.h"
 
 #include <poll.h>
 #include <stdbool.h>
@@ -17,36 +16,14 @@
 #define PAGE_MAX_BYTES ((size_t)4 << 20)
 #define TABLE_MAX_BYTES ((size_t)16 << 20)
 
-/* The string behind word and the blanks before it; NULL if something else stands there. */
-static const char *skip_word(const char *text, const char *word)
-{
-    text += strspn(text, " \t\r\n");
-    return strncmp(text, word, strlen(word)) == 0 ? text + strlen(word) : NULL;
-}
-
-static const char *skip_number(const char *text, int *ret)
-{
-    const char *digits = text + strspn(text, " \t\r\n");
-    size_t len = strspn(digits, "0123456789");
-
-    if (len == 0 || len > 9)
-        return NULL;
-    *ret = 0;
-    for (size_t i = 0; i < len; i++)
-        *ret = *ret * 10 + (digits[i] - '0');
-    return digits + len;
-}
-
 int drain_parse_page(const char *page)
 {
-    static const char online[] = "session(s) are online,";
-    const char *at = strstr(page, online);
-    int running = -1;
+    const char *at = strstr(page, "session(s) are online,");
+    int running = -1, len = 0;
 
-    at = at ? skip_word(at + strlen(online), "running") : NULL;
-    at = at ? skip_number(at, &running) : NULL;
-    at = at ? skip_word(at, "SQL statement(s)") : NULL;
-    return at ? running : -1;
+    if (at)
+        (void)sscanf(at, "session(s) are online, running %9d SQL statement(s)%n", &running, &len);
+    return len ? running : -1;
 }
 
 /* The address bytes stand as the kernel has them in memory, four at a time, so that 127.0.0.1 is
@@ -107,48 +84,47 @@ static int count_clients(uint16_t port)
 
 static int read_page(const struct target *ui, struct err *err)
 {
-    const char *host = ui->hosts[0].name;
-    bool is_ipv6 = strchr(host, ':') != NULL;
-    struct http_reply reply = {0};
-    char url[512];
-    int running = -1;
+    char path[] = "/sqlserver/";
+    struct target page = *ui;
+    BUF_AUTO url = BUF_INIT(1024);
+    HTTP_REPLY_AUTO reply = {0};
+    struct http_request request = {.insecure = ui->insecure,
+                                   .deadline_ms = clock_ms() + ANSWER_MS,
+                                   .max_bytes = PAGE_MAX_BYTES};
+    int running;
 
-    (void)snprintf(url, sizeof(url), "http://%s%s%s:%u/sqlserver/", is_ipv6 ? "[" : "", host,
-                   is_ipv6 ? "]" : "", ui->hosts[0].port);
-    if (http_get(url, clock_ms() + ANSWER_MS, PAGE_MAX_BYTES, &reply, err) == 0) {
-        running = reply.status == 200 ? drain_parse_page(buf_str(&reply.body)) : -1;
-        if (reply.status != 200)
-            err_set(err, EXIT_UNAVAILABLE, "status %d", reply.status);
-        else if (running < 0)
-            err_set(err, EXIT_UNAVAILABLE, "it does not say how many statements run");
-    }
-    http_reply_free(&reply);
+    page.path = path;
+    (void)target_put_url(&page, &page.hosts[0], &url);
+    request.url = buf_str(&url);
+    if (http_send(&request, &reply, err) < 0)
+        return -1;
+    if (reply.status != 200)
+        return err_set(err, EXIT_UNAVAILABLE, "status %d", reply.status);
+    running = drain_parse_page(buf_str(&reply.body));
+    if (running < 0)
+        err_set(err, EXIT_UNAVAILABLE, "it does not say how many statements run");
     return running;
 }
 
 struct drain {
-    struct target server, ui;
-    bool has_ui;
+    struct monitor_plan plan;
     bool counts_clients; /* the page could not be read */
     int last;            /* what was logged, -1: nothing yet */
 };
 
 /* Statements, or clients where the page cannot be read; the change is said once. */
-static int count(struct drain *drain, struct err *err)
+static int count(struct drain *drain)
 {
-    int running = -1;
+    struct err err = {.message = "spark.ui.enabled is false"};
+    int running = drain->plan.has_ui ? read_page(&drain->plan.ui, &err) : -1;
 
-    if (drain->has_ui)
-        running = read_page(&drain->ui, err);
-    else
-        err_set(err, EXIT_UNAVAILABLE, "spark.ui.enabled is false");
     if (running < 0 && !drain->counts_clients)
         log_warn("drain",
                  "the page /sqlserver/ cannot be read (%s): clients that are connected "
                  "are counted instead of statements",
-                 err->message);
+                 err.message);
     drain->counts_clients = running < 0;
-    return running < 0 ? count_clients(drain->server.hosts[0].port) : running;
+    return running < 0 ? count_clients(drain->plan.service.hosts[0].port) : running;
 }
 
 static void report(struct drain *drain, struct snapshot *snapshot, int running)
@@ -162,32 +138,19 @@ static void report(struct drain *drain, struct snapshot *snapshot, int running)
     drain->last = running;
 }
 
-static int find_addresses(const struct service *service, struct drain *drain, struct err *err)
-{
-    struct facts *facts = facts_read(service->conf_folder, err);
-    int result = facts ? facts_thrift_server(facts, service->environment, &drain->server,
-                                             &drain->ui, &drain->has_ui, err)
-                       : -1;
-
-    facts_free(facts);
-    return result;
-}
-
 int drain_thrift_server(const struct service *service, struct snapshot *snapshot, struct err *err)
 {
     struct drain drain = {.last = -1};
+    int result = service->role->make_plan(service, &drain.plan, err);
 
-    if (find_addresses(service, &drain, err) < 0)
-        return -1;
-    for (int none = 0; none < 2;) {
-        int running = count(&drain, err);
+    for (int none = 0; result == 0 && none < 2;) {
+        int running = count(&drain);
 
         report(&drain, snapshot, running);
         none = running == 0 ? none + 1 : 0;
         if (none < 2)
             (void)poll(NULL, 0, POLL_MS);
     }
-    target_free(&drain.server);
-    target_free(&drain.ui);
-    return 0;
+    monitor_plan_free(&drain.plan);
+    return result;
 }

@@ -8,6 +8,8 @@
 #include "entrypoint/service.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,18 +17,12 @@
 
 #define MAX_FILE_BYTES ((size_t)16 << 20)
 
-struct fact {
-    char *key, *value;
-};
-
 struct facts {
-    struct fact *list; /* the last one of a key counts */
-    size_t count, cap;
-    bool out_of_memory; /* a callback had to stop its reader */
+    struct buf pairs; /* KEY NUL VALUE NUL … */
 };
 
-/* A value's end and start without the blanks that String.trim() takes off. */
-static char *copy_trimmed(const char *value, size_t len)
+/* Without the blanks that String.trim() takes off. */
+static void add(struct facts *facts, const char *key, const char *value, size_t len)
 {
     while (len && (unsigned char)value[len - 1] <= ' ')
         len--;
@@ -34,63 +30,31 @@ static char *copy_trimmed(const char *value, size_t len)
         value++;
         len--;
     }
-    return strndup(value, len);
-}
-
-static void wipe_string(char *string)
-{
-    if (string)
-        explicit_bzero(string, strlen(string));
-    free(string);
-}
-
-static int grow(struct facts *facts)
-{
-    size_t cap = facts->cap * 2 + 64;
-    struct fact *list = reallocarray(facts->list, cap, sizeof(*list));
-
-    if (!list)
-        return -1;
-    facts->list = list;
-    facts->cap = cap;
-    return 0;
-}
-
-static int add(struct facts *facts, const char *key, const char *value, size_t len)
-{
-    struct fact fact = {0};
-
-    if (facts->count < facts->cap || grow(facts) == 0)
-        fact = (struct fact){.key = strdup(key), .value = copy_trimmed(value, len)};
-    if (!fact.key || !fact.value) {
-        free(fact.key);
-        wipe_string(fact.value);
-        facts->out_of_memory = true;
-        return -1;
-    }
-    facts->list[facts->count++] = fact;
-    return 0;
+    buf_add(&facts->pairs, key, strlen(key) + 1);
+    buf_add(&facts->pairs, value, strnlen(value, len));
+    buf_add_char(&facts->pairs, '\0');
 }
 
 /* Hadoop reads an empty <value> as unset. */
-static int add_hadoop(void *context, const char *key, const char *value, size_t len)
+static int add_hadoop(void *facts, const char *key, const char *value, size_t len)
 {
-    return len ? add(context, key, value, len) : 0;
+    if (len)
+        add(facts, key, value, len);
+    return 0;
 }
 
 /* spark.hadoop.X reaches Hadoop's configuration as X, spark.hive.X as hive.X
  * (SparkHadoopUtil.appendSparkHadoopConfigs, appendSparkHiveConfigs). */
-static int add_spark(void *context, const char *key, const char *value, size_t len)
+static int add_spark(void *facts, const char *key, const char *value, size_t len)
 {
     static const char hadoop[] = "spark.hadoop.", hive[] = "spark.hive.";
 
-    if (strncmp(key, hadoop, strlen(hadoop)) == 0 &&
-        add(context, key + strlen(hadoop), value, len) < 0)
-        return -1;
-    if (strncmp(key, hive, strlen(hive)) == 0 &&
-        add(context, key + strlen("spark."), value, len) < 0)
-        return -1;
-    return add(context, key, value, len);
+    add(facts, key, value, len);
+    if (strncmp(key, hadoop, strlen(hadoop)) == 0)
+        add(facts, key + strlen(hadoop), value, len);
+    if (strncmp(key, hive, strlen(hive)) == 0)
+        add(facts, key + strlen("spark."), value, len);
+    return 0;
 }
 
 typedef int (*reader_fn)(const char *data, size_t len, pairs_fn fn, void *context, struct err *err);
@@ -99,20 +63,52 @@ static int read_one(struct facts *facts, const char *folder, const char *name, r
                     pairs_fn fn, struct err *err)
 {
     BUF_AUTO content = BUF_INIT(MAX_FILE_BYTES);
-    char path[4096];
+    char path[PATH_MAX];
 
-    if ((size_t)snprintf(path, sizeof(path), "%s/%s", folder, name) >= sizeof(path))
-        return err_set(err, EXIT_CONFIG, "%s: the path is too long", folder);
+    (void)snprintf(path, sizeof(path), "%s/%s", folder, name);
     if (fd_read_file(path, &content) < 0)
         return errno == ENOENT ? 0 : err_set_errno(err, EXIT_CONFIG, "%s", path);
-    if (reader(buf_str(&content), content.len, fn, facts, err) == 0)
-        return 0;
-    if (facts->out_of_memory)
-        err_set(err, EXIT_INTERNAL, "out of memory");
-    return err_wrap(err, "%s", path);
+    if (reader(buf_str(&content), content.len, fn, facts, err) < 0)
+        return err_wrap(err, "%s", path);
+    return 0;
 }
 
-struct facts *facts_read(const char *folder, struct err *err)
+/* One argument that sets something; flag has len bytes. */
+static void add_arg(struct facts *facts, const char *flag, size_t len, const char *value)
+{
+    static const struct {
+        const char *flag, *key; /* NULL: the value is KEY=VALUE */
+    } flags[] = {{"--conf", NULL},
+                 {"-c", NULL},
+                 {"--hiveconf", NULL},
+                 {"--master", "spark.master"},
+                 {"-p", "-p"}};
+    size_t key_len = strcspn(value, "=");
+    char key[256];
+
+    for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
+        if (strlen(flags[i].flag) != len || strncmp(flags[i].flag, flag, len) != 0)
+            continue;
+        (void)snprintf(key, sizeof(key), "%.*s", (int)key_len, value);
+        if (flags[i].key)
+            add(facts, flags[i].key, value, strlen(value));
+        else if (value[key_len])
+            add_spark(facts, key, value + key_len + 1, strlen(value + key_len + 1));
+    }
+}
+
+static void add_args(struct facts *facts, char *const *args)
+{
+    for (; args && *args; args++) {
+        size_t len = strcspn(*args, "=");
+        const char *value = (*args)[len] ? *args + len + 1 : args[1];
+
+        if (value)
+            add_arg(facts, *args, len, value);
+    }
+}
+
+struct facts *facts_read(const char *folder, char *const *args, struct err *err)
 {
     struct facts *facts = calloc(1, sizeof(*facts));
 
@@ -120,91 +116,74 @@ struct facts *facts_read(const char *folder, struct err *err)
         err_set(err, EXIT_INTERNAL, "out of memory");
         return NULL;
     }
+    facts->pairs = BUF_INIT(4 * MAX_FILE_BYTES);
     if (read_one(facts, folder, "hive-site.xml", hadoop_xml_read, add_hadoop, err) < 0 ||
         read_one(facts, folder, "metastore-site.xml", hadoop_xml_read, add_hadoop, err) < 0 ||
         read_one(facts, folder, "spark-defaults.conf", properties_read, add_spark, err) < 0) {
-        facts_free(facts);
+        facts_free(&facts);
         return NULL;
+    }
+    add_args(facts, args);
+    if (buf_failed(&facts->pairs)) {
+        err_set(err, EXIT_INTERNAL, "out of memory");
+        facts_free(&facts);
     }
     return facts;
 }
 
-void facts_free(struct facts *facts)
+void facts_free(struct facts **facts)
 {
-    if (!facts)
-        return;
-    for (size_t i = 0; i < facts->count; i++) {
-        free(facts->list[i].key);
-        wipe_string(facts->list[i].value);
-    }
-    free(facts->list);
-    free(facts);
+    if (*facts)
+        buf_free(&(*facts)->pairs);
+    free(*facts);
+    *facts = NULL;
 }
 
 const char *facts_get(const struct facts *facts, const char *key)
 {
-    for (size_t i = facts->count; i > 0; i--) {
-        if (strcmp(facts->list[i - 1].key, key) == 0)
-            return facts->list[i - 1].value;
+    const char *at = buf_str(&facts->pairs), *end = at + facts->pairs.len, *found = NULL;
+
+    while (at < end) {
+        const char *value = at + strlen(at) + 1;
+
+        if (strcmp(at, key) == 0)
+            found = value;
+        at = value + strlen(value) + 1;
     }
-    return NULL;
+    return found;
 }
 
-const char *facts_get_either(const struct facts *facts, const char *key, const char *other)
+/* As Boolean.parseBoolean() reads it. */
+static bool is_true(const char *value)
 {
-    const char *value = facts_get(facts, key);
-
-    return value ? value : facts_get(facts, other);
+    return value && strcasecmp(value, "true") == 0;
 }
 
-bool facts_is_true(const struct facts *facts, const char *key, bool fallback)
+/* What is wrong with a URL is wrong with the configuration's key. */
+static int blame(const char *key, struct err *err)
 {
-    const char *value = facts_get(facts, key);
-
-    return value ? strcasecmp(value, "true") == 0 : fallback;
+    err->status = EXIT_CONFIG;
+    return err_wrap(err, "%s", key);
 }
 
-/* A port for the URL text: 1 to 65535, else -1 with err, which names where it was set. */
-static int check_port(const char *port, const char *origin, struct err *err)
-{
-    size_t digits = strspn(port, "0123456789");
-    unsigned number = 0;
-
-    for (const char *p = port; digits <= 5 && *p >= '0' && *p <= '9'; p++)
-        number = number * 10 + (unsigned)(*p - '0');
-    if (digits > 0 && !port[digits] && number >= 1 && number <= 65535)
-        return 0;
-    return err_set(err, EXIT_CONFIG, "%s: \"%.80s\" is not a port", origin, port);
-}
-
-/* What a server bound to bind_host is reached at from its own machine. */
-static const char *local_host(const char *bind_host)
+/* Parse "SCHEME://HOST:PORT" + rest: what a server on this machine that is bound to bind_host (NULL
+ * is all) is reached at. key is where the port was set. */
+static int parse_own(const char *key, const char *scheme, const char *bind_host, const char *port,
+                     const char *rest, struct target *ret, struct err *err)
 {
     static const char *const all[] = {"", "0.0.0.0", "::", "[::]"};
+    const char *host = bind_host ?: "";
+    BUF_AUTO url = BUF_INIT(8192);
+    bool bare_ipv6;
 
-    if (!bind_host)
-        return "127.0.0.1";
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
-        if (strcmp(bind_host, all[i]) == 0)
-            return "127.0.0.1";
+        if (strcmp(host, all[i]) == 0)
+            host = "127.0.0.1";
     }
-    return bind_host;
-}
-
-/* Parse "SCHEME://HOST:PORT" + path, an IPv6 address put in brackets. */
-static int parse_local(const char *scheme, const char *host, const char *port, const char *path,
-                       struct target *ret, struct err *err)
-{
-    bool bare_ipv6 = strchr(host, ':') && *host != '[';
-    char url[TARGET_URL_BYTES];
-
-    if ((size_t)snprintf(url, sizeof(url), "%s://%s%s%s:%s%s", scheme, bare_ipv6 ? "[" : "", host,
-                         bare_ipv6 ? "]" : "", port, path) >= sizeof(url))
-        return err_set(err, EXIT_CONFIG, "%.80s…: the host name is too long", host);
-    if (target_parse(url, ret, err) == 0)
-        return 0;
-    err->status = EXIT_CONFIG;
-    return -1;
+    bare_ipv6 = strchr(host, ':') && *host != '[';
+    buf_printf(&url, "%s://%s%s%s:%s%s", scheme, bare_ipv6 ? "[" : "", host, bare_ipv6 ? "]" : "",
+               port, rest);
+    return target_parse(buf_str(&url), ret, err) < 0 ? blame(key, err) : 0;
 }
 
 int facts_postgres(const struct facts *facts, struct target *ret, struct err *err)
@@ -214,10 +193,8 @@ int facts_postgres(const struct facts *facts, struct target *ret, struct err *er
 
     if (!url || strncmp(url, kind, strlen(kind)) != 0)
         return 0;
-    if (target_parse(url, ret, err) < 0) {
-        err->status = EXIT_CONFIG;
-        return err_wrap(err, "%s", key);
-    }
+    if (target_parse(url, ret, err) < 0)
+        return blame(key, err);
     if (target_set_login(ret, facts_get(facts, "javax.jdo.option.ConnectionUserName"),
                          facts_get(facts, "javax.jdo.option.ConnectionPassword")) == 0)
         return 1;
@@ -226,31 +203,25 @@ int facts_postgres(const struct facts *facts, struct target *ret, struct err *er
 }
 
 /* The metastore's keys have two names, and MetastoreConf asks for metastore.* first. */
-static bool is_true_either(const struct facts *facts, const char *key, const char *other)
-{
-    return facts_is_true(facts, facts_get(facts, key) ? key : other, false);
-}
-
-/* What a metastore's clients and the server itself say in the same words. */
 static void set_metastore_transport(const struct facts *facts, struct target *target)
 {
-    target->tls = is_true_either(facts, "metastore.use.SSL", "hive.metastore.use.SSL");
+    target->tls = is_true(facts_get(facts, "metastore.use.SSL")
+                              ?: facts_get(facts, "hive.metastore.use.SSL"));
     /* Kerberos: only a connection can be tried. */
-    if (is_true_either(facts, "metastore.sasl.enabled", "hive.metastore.sasl.enabled"))
+    if (is_true(facts_get(facts, "metastore.sasl.enabled")
+                    ?: facts_get(facts, "hive.metastore.sasl.enabled")))
         target->kind = TARGET_TCP;
 }
 
 int facts_metastore(const struct facts *facts, struct target *ret, struct err *err)
 {
     static const char key[] = "hive.metastore.uris";
-    const char *uris = facts_get_either(facts, key, "metastore.thrift.uris");
+    const char *uris = facts_get(facts, key) ?: facts_get(facts, "metastore.thrift.uris");
 
     if (!uris || !*uris)
         return 0;
-    if (target_parse(uris, ret, err) < 0) {
-        err->status = EXIT_CONFIG;
-        return err_wrap(err, "%s", key);
-    }
+    if (target_parse(uris, ret, err) < 0)
+        return blame(key, err);
     if (ret->kind != TARGET_METASTORE) {
         target_free(ret);
         return err_set(err, EXIT_CONFIG, "%s: \"%.200s\" does not begin with thrift://", key, uris);
@@ -262,44 +233,20 @@ int facts_metastore(const struct facts *facts, struct target *ret, struct err *e
 int facts_own_metastore(const struct facts *facts, char *const *environment, struct target *ret,
                         struct err *err)
 {
-    const char *port = service_getenv(environment, "METASTORE_PORT");
-    const char *host =
-        facts_get_either(facts, "metastore.thrift.bind.host", "hive.metastore.bind.host");
+    static const char key[] = "METASTORE_PORT or metastore.thrift.port";
+    const char *port = facts_get(facts, "-p")
+                           ?: service_getenv(environment, "METASTORE_PORT")
+                           ?: facts_get(facts, "metastore.thrift.port")
+                           ?: facts_get(facts, "hive.metastore.port")
+                           ?: "9083";
+    const char *host = facts_get(facts, "metastore.thrift.bind.host")
+                           ?: facts_get(facts, "hive.metastore.bind.host");
 
-    if (!port)
-        port = facts_get_either(facts, "metastore.thrift.port", "hive.metastore.port");
-    if (!port)
-        port = "9083";
-    if (check_port(port, "METASTORE_PORT or metastore.thrift.port", err) < 0 ||
-        parse_local("thrift", local_host(host), port, "", ret, err) < 0)
+    if (parse_own(key, "thrift", host, port, "", ret, err) < 0)
         return -1;
     set_metastore_transport(facts, ret);
+    ret->insecure = ret->tls;
     return 0;
-}
-
-/* The environment's value if there is one: ThriftCLIService.init() asks it first. */
-static const char *get_over(const struct facts *facts, char *const *environment, const char *name,
-                            const char *key, const char *fallback)
-{
-    const char *value = service_getenv(environment, name);
-
-    if (!value)
-        value = facts_get(facts, key);
-    return value ? value : fallback;
-}
-
-/* ThriftHttpCLIService.getHttpPath(): slashes at both ends are added, a last asterisk too. */
-static char *make_http_path(const char *path)
-{
-    size_t len = strlen(path);
-    BUF_AUTO out = BUF_INIT(4096);
-
-    while (len && (path[len - 1] == '*' || path[len - 1] == '/'))
-        len--;
-    if (*path != '/')
-        buf_add_char(&out, '/');
-    buf_add(&out, path, len);
-    return buf_failed(&out) ? NULL : buf_steal(&out);
 }
 
 /* HiveAuthFactory compares these without regard to case. */
@@ -314,66 +261,54 @@ static void set_authentication(const char *name, struct target *server)
     server->lockout = server->auth == TARGET_AUTH_PLAIN && strcasecmp(name, "NONE") != 0;
 }
 
-static int find_server(const struct facts *facts, char *const *environment, struct target *ret,
-                       struct err *err)
+/* ThriftHttpCLIService.getHttpPath(): slashes at both ends are added, a last asterisk too. */
+static void add_http_transport(const struct facts *facts, struct buf *url)
+{
+    const char *path = facts_get(facts, "hive.server2.thrift.http.path") ?: "cliservice";
+    size_t len = strlen(path);
+
+    while (len && (path[len - 1] == '*' || path[len - 1] == '/'))
+        len--;
+    buf_printf(url, ";transportMode=http;httpPath=%.*s", (int)len, path);
+}
+
+/* ThriftCLIService.init() asks the environment first. */
+int facts_thrift_server(const struct facts *facts, char *const *environment, struct target *ret,
+                        struct err *err)
 {
     const char *mode = facts_get(facts, "hive.server2.transport.mode");
-    const char *authentication = facts_get(facts, "hive.server2.authentication");
-    const char *path = facts_get(facts, "hive.server2.thrift.http.path");
-    const char *host = get_over(facts, environment, "HIVE_SERVER2_THRIFT_BIND_HOST",
-                                "hive.server2.thrift.bind.host", NULL);
     bool http = mode && strcasecmp(mode, "http") == 0;
+    const char *variable = http ? "HIVE_SERVER2_THRIFT_HTTP_PORT" : "HIVE_SERVER2_THRIFT_PORT";
     const char *key = http ? "hive.server2.thrift.http.port" : "hive.server2.thrift.port";
-    const char *port =
-        http ? get_over(facts, environment, "HIVE_SERVER2_THRIFT_HTTP_PORT", key, "10001")
-             : get_over(facts, environment, "HIVE_SERVER2_THRIFT_PORT", key, "10000");
+    const char *port = service_getenv(environment, variable)
+                           ?: facts_get(facts, key)
+                           ?: (http ? "10001" : "10000");
+    const char *host = service_getenv(environment, "HIVE_SERVER2_THRIFT_BIND_HOST")
+                           ?: facts_get(facts, "hive.server2.thrift.bind.host");
+    BUF_AUTO rest = BUF_INIT(4096);
 
-    if (check_port(port, key, err) < 0 ||
-        parse_local("hive2", local_host(host), port, "", ret, err) < 0)
+    if (http)
+        add_http_transport(facts, &rest);
+    if (parse_own(key, "hive2", host, port, buf_str(&rest), ret, err) < 0)
         return -1;
-    set_authentication(authentication ? authentication : "NONE", ret);
-    ret->tls = facts_is_true(facts, "hive.server2.use.SSL", false);
-    ret->http_transport = http;
-    if (!http)
-        return 0;
-    free(ret->path);
-    ret->path = make_http_path(path ? path : "cliservice");
-    if (ret->path)
-        return 0;
-    target_free(ret);
-    return err_set(err, EXIT_INTERNAL, "out of memory");
+    set_authentication(facts_get(facts, "hive.server2.authentication") ?: "NONE", ret);
+    ret->tls = ret->insecure = is_true(facts_get(facts, "hive.server2.use.SSL"));
+    return 0;
 }
 
 /* WebUI binds to SPARK_LOCAL_IP where that is set. "/" is a redirection, which costs Spark nothing,
  * while the first call of the REST API takes seconds on a busy machine. */
-static int find_ui(const struct facts *facts, char *const *environment, struct target *ret,
-                   bool *ret_has_ui, struct err *err)
+int facts_ui(const struct facts *facts, char *const *environment, struct target *ret,
+             struct err *err)
 {
-    const char *port = facts_get(facts, "spark.ui.port");
+    static const char key[] = "spark.ui.port";
     const char *host = service_getenv(environment, "SPARK_LOCAL_IP");
+    const char *port = facts_get(facts, key) ?: "4040";
 
-    *ret_has_ui =
-        facts_is_true(facts, "spark.ui.enabled", true) && !(port && strcmp(port, "0") == 0);
-    *ret = (struct target){0};
-    if (!*ret_has_ui)
+    if (!is_true(facts_get(facts, "spark.ui.enabled") ?: "true") || strcmp(port, "0") == 0)
         return 0;
-    if (!port)
-        port = "4040";
-    if (check_port(port, "spark.ui.port", err) < 0 ||
-        parse_local("http", local_host(host), port, "/", ret, err) < 0)
+    if (parse_own(key, "http", host, port, "/", ret, err) < 0)
         return -1;
     ret->any_status = true;
-    return 0;
-}
-
-int facts_thrift_server(const struct facts *facts, char *const *environment,
-                        struct target *ret_server, struct target *ret_ui, bool *ret_has_ui,
-                        struct err *err)
-{
-    if (find_server(facts, environment, ret_server, err) < 0)
-        return -1;
-    if (find_ui(facts, environment, ret_ui, ret_has_ui, err) == 0)
-        return 0;
-    target_free(ret_server);
-    return -1;
+    return 1;
 }

@@ -7,8 +7,7 @@
 #include "entrypoint/service.h"
 
 /* The functions of the role, as service.h says. */
-int metastore_find_targets(const struct service *service, struct target **ret, size_t *ret_count,
-                           struct err *err);
+int metastore_fill_targets(const struct service *service, struct target *ret, struct err *err);
 int metastore_prepare(const struct service *service, struct err *err);
 int metastore_make_command(const struct service *service, struct command *ret, struct err *err);
 int metastore_make_plan(const struct service *service, struct monitor_plan *ret, struct err *err);

@@ -1,5 +1,4 @@
 /* thrift-server, metastore, run: from the command line to PID 1's loop. */
-#include "common/log.h"
 #include "entrypoint/commands.h"
 #include "entrypoint/service.h"
 #include "entrypoint/supervisor.h"
@@ -7,75 +6,28 @@
 
 #include <getopt.h>
 #include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 
-#define MAX_WAITS 16
-
-/* What the command line says. */
+/* What the command line says; the lists of URLs have a NULL at the end. */
 struct pod {
     struct config config;
-    const char *config_file;
-    struct target waits[MAX_WAITS];
-    size_t wait_count;
-    struct target probe;
-    bool has_probe;
+    char *config_file;
+    char *waits[SERVICE_MAX_TARGETS + 1];
+    char *probe[2];
 };
-
-static void free_pod(struct pod *pod)
-{
-    config_free(&pod->config);
-    for (size_t i = 0; i < pod->wait_count; i++)
-        target_free(&pod->waits[i]);
-    target_free(&pod->probe);
-}
-
-static int add_wait(struct pod *pod, const char *url, struct err *err)
-{
-    if (pod->wait_count == MAX_WAITS)
-        return err_set(err, EXIT_USAGE, "more than %d --wait", MAX_WAITS);
-    if (target_parse(url, &pod->waits[pod->wait_count], err) < 0)
-        return -1;
-    pod->wait_count++;
-    return 0;
-}
-
-static int add_probe(struct pod *pod, const char *url, struct err *err)
-{
-    if (pod->has_probe)
-        return err_set(err, EXIT_USAGE, "more than one --probe");
-    if (target_parse(url, &pod->probe, err) < 0)
-        return -1;
-    pod->has_probe = true;
-    return 0;
-}
 
 /* The flags up to "--"; optind is behind it afterwards. */
 static int parse_flags(struct pod *pod, const struct invocation *invocation, bool is_run)
 {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"wait", required_argument, NULL, 'w'},
-                                            {"probe", required_argument, NULL, 'p'},
-                                            {NULL, 0, NULL, 0}};
+    const struct flag flags[] = {{"config", &pod->config_file, 1},
+                                 {is_run ? "wait" : NULL, pod->waits, SERVICE_MAX_TARGETS},
+                                 {"probe", pod->probe, 1},
+                                 {.name = NULL}};
     const char *name = invocation->argv[0];
-    struct err err = {0};
-    int option, result = 0;
+    int status = command_flags(invocation, flags, true);
 
-    opterr = 0;
-    while (result == 0 &&
-           (option = getopt_long(invocation->argc, invocation->argv, "+:", options, NULL)) != -1) {
-        if (option == 'c')
-            pod->config_file = optarg;
-        else if (option == 'w' && is_run)
-            result = add_wait(pod, optarg, &err);
-        else if (option == 'p' && is_run)
-            result = add_probe(pod, optarg, &err);
-        else
-            return command_usage(name, "unknown or incomplete option %s",
-                                 invocation->argv[optind - 1]);
-    }
-    if (result < 0)
-        return command_usage(name, "%s", err.message);
+    if (status != EXIT_DONE)
+        return status;
     if (is_run && optind == invocation->argc)
         return command_usage(name, "a COMMAND is missing");
     if (!is_run && optind < invocation->argc && strcmp(invocation->argv[optind - 1], "--") != 0)
@@ -84,13 +36,16 @@ static int parse_flags(struct pod *pod, const struct invocation *invocation, boo
     return EXIT_DONE;
 }
 
-static int open_health_port(const struct config *config, int *ret_fd, struct err *err)
+/* What is wrong with a URL or its password is to be known before anything is started. */
+static int check_urls(char *const *urls, const struct config *config, char *const *environment,
+                      struct err *err)
 {
-    *ret_fd = -1;
-    if (config->health.port == 0)
-        return 0;
-    *ret_fd = server_listen((uint16_t)config->health.port, err);
-    return *ret_fd < 0 ? -1 : 0;
+    struct target targets[SERVICE_MAX_TARGETS] = {0};
+    int count = service_parse_urls(urls, config, environment, targets, err);
+
+    for (size_t i = 0; i < SERVICE_MAX_TARGETS; i++)
+        target_free(&targets[i]);
+    return count < 0 ? -1 : 0;
 }
 
 static int run_pod(struct pod *pod, const struct invocation *invocation, const struct role *role)
@@ -103,10 +58,9 @@ static int run_pod(struct pod *pod, const struct invocation *invocation, const s
         .environment = invocation->environment,
         .args = invocation->argv + optind,
         .waits = pod->waits,
-        .wait_count = pod->wait_count,
-        .probe = pod->has_probe ? &pod->probe : NULL,
+        .probe = pod->probe,
     };
-    int listen_fd, status;
+    int listen_fd = -1, status;
 
     service.conf_folder =
         service_conf_folder(role, &pod->config, invocation->environment, folder, sizeof(folder));
@@ -117,11 +71,11 @@ static int run_pod(struct pod *pod, const struct invocation *invocation, const s
         return command_fail(role->name, &err);
     }
     if (config_check(&pod->config, &err) < 0 ||
-        command_add_passwords(pod->waits, pod->wait_count, &pod->config, invocation->environment,
-                              &err) < 0 ||
-        command_add_passwords(&pod->probe, 1, &pod->config, invocation->environment, &err) < 0 ||
-        open_health_port(&pod->config, &listen_fd, &err) < 0)
-        return command_fail(role->name, &err);
+        check_urls(pod->waits, &pod->config, invocation->environment, &err) < 0 ||
+        check_urls(pod->probe, &pod->config, invocation->environment, &err) < 0 ||
+        (pod->config.health.port &&
+         (listen_fd = server_listen((uint16_t)pod->config.health.port, &err)) < 0))
+        return command_refuse(role->name, &err);
     entry_block_signals();
     status = supervisor_run(&service, invocation->entry, listen_fd, &err);
     return status < 0 ? command_fail(role->name, &err) : status;
@@ -130,14 +84,13 @@ static int run_pod(struct pod *pod, const struct invocation *invocation, const s
 int command_pod(const struct invocation *invocation)
 {
     const struct role *role = service_find_role(invocation->argv[0]);
-    struct pod pod = {0};
-    int status;
+    struct pod pod = {.config_file = NULL};
+    int status = parse_flags(&pod, invocation, role->has_terminal);
 
-    status = parse_flags(&pod, invocation, role->has_terminal);
     if (status == EXIT_DONE)
         status = command_load_config(&pod.config, pod.config_file, invocation->environment);
     if (status == EXIT_DONE)
         status = run_pod(&pod, invocation, role);
-    free_pod(&pod);
+    config_free(&pod.config);
     return status;
 }

@@ -11,8 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int run_find_targets(const struct service *service, struct target **ret, size_t *ret_count,
-                            struct err *err);
+static int find_targets(const struct service *service, struct target **ret, size_t *ret_count,
+                        struct err *err);
+static int run_fill_targets(const struct service *service, struct target *ret, struct err *err);
 static int run_make_command(const struct service *service, struct command *ret, struct err *err);
 static int run_make_plan(const struct service *service, struct monitor_plan *ret, struct err *err);
 
@@ -21,7 +22,8 @@ static const struct role roles[] = {
         .name = "thrift-server",
         .is_server = true,
         .is_rendered = true,
-        .find_targets = thrift_server_find_targets,
+        .find_targets = find_targets,
+        .fill_targets = thrift_server_fill_targets,
         .make_command = thrift_server_make_command,
         .make_plan = thrift_server_make_plan,
         .stop_target_word = "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2",
@@ -32,7 +34,8 @@ static const struct role roles[] = {
         .name = "metastore",
         .is_server = true,
         .is_rendered = true,
-        .find_targets = metastore_find_targets,
+        .find_targets = find_targets,
+        .fill_targets = metastore_fill_targets,
         .prepare = metastore_prepare,
         .make_command = metastore_make_command,
         .make_plan = metastore_make_plan,
@@ -40,7 +43,8 @@ static const struct role roles[] = {
     {
         .name = "run",
         .has_terminal = true,
-        .find_targets = run_find_targets,
+        .find_targets = find_targets,
+        .fill_targets = run_fill_targets,
         .make_command = run_make_command,
         .make_plan = run_make_plan,
     },
@@ -124,118 +128,102 @@ const char *service_conf_folder(const struct role *role, const struct config *co
     return NULL;
 }
 
+static int find_targets(const struct service *service, struct target **ret, size_t *ret_count,
+                        struct err *err)
+{
+    int count = -1;
+
+    *ret = calloc(SERVICE_MAX_TARGETS, sizeof(**ret));
+    if (*ret)
+        count = service->role->fill_targets(service, *ret, err);
+    else
+        err_set(err, EXIT_INTERNAL, "out of memory");
+    *ret_count = count < 0 ? 0 : (size_t)count;
+    return count < 0 ? -1 : 0;
+}
+
 void service_free_targets(struct target *targets, size_t count)
 {
-    for (size_t i = 0; targets && i < count; i++)
+    for (size_t i = 0; i < count; i++)
         target_free(&targets[i]);
     free(targets);
 }
 
-/* GCC's analyzer loses sight of a string once it stands in a list. */
-#if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
-#endif
-
-/* Lists of strings, NULL at the end; they grow by one at a time, being short. */
-
-static int list_add(char ***list, const char *string, struct err *err)
+/* Append string, which is taken, to a list of the command; they grow by one, being short. */
+static void append(struct command *command, char ***list, char *string)
 {
-    char **longer;
     size_t count = 0;
+    char **longer;
 
     while (*list && (*list)[count])
         count++;
-    longer = reallocarray(*list, count + 2, sizeof(*longer));
-    if (longer) {
-        *list = longer;
-        longer[count] = strdup(string);
-        longer[count + 1] = NULL;
+    longer = string ? reallocarray(*list, count + 2, sizeof(*longer)) : NULL;
+    if (!longer) {
+        free(string);
+        command->failed = true;
+        return;
     }
-    return longer && longer[count] ? 0 : err_set(err, EXIT_INTERNAL, "out of memory");
+    longer[count] = string;
+    longer[count + 1] = NULL;
+    *list = longer;
 }
 
-static void wipe_string(char *string)
+void command_add(struct command *command, const char *arg)
 {
-    if (string)
-        explicit_bzero(string, strlen(string));
-    free(string);
+    append(command, &command->argv, strdup(arg));
 }
 
-static void list_free(char **list)
+void command_add_all(struct command *command, char *const *args)
 {
-    for (size_t i = 0; list && list[i]; i++)
-        wipe_string(list[i]);
-    free(list);
+    for (; *args; args++)
+        command_add(command, *args);
 }
 
-int command_add(struct command *command, const char *arg, struct err *err)
+void command_set(struct command *command, const char *name, const char *value)
 {
-    return list_add(&command->argv, arg, err);
-}
-
-static int list_add_all(char ***list, char *const *strings, struct err *err)
-{
-    for (; strings && *strings; strings++) {
-        if (list_add(list, *strings, err) < 0)
-            return -1;
-    }
-    return 0;
-}
-
-int command_add_all(struct command *command, char *const *args, struct err *err)
-{
-    return list_add_all(&command->argv, args, err);
-}
-
-static void unset(struct command *command, const char *name)
-{
-    char **to = command->environment;
+    char **to = command->environment, *entry;
 
     for (char **from = to; from && *from; from++) {
         if (value_of(*from, name))
-            wipe_string(*from);
+            free(*from);
         else
             *to++ = *from;
     }
     if (to)
         *to = NULL;
+    append(command, &command->environment,
+           asprintf(&entry, "%s=%s", name, value) < 0 ? NULL : entry);
 }
 
-int command_set(struct command *command, const char *name, const char *value, struct err *err)
+static void free_list(char **list)
 {
-    BUF_AUTO entry = BUF_INIT(1 << 20);
-
-    unset(command, name);
-    if (buf_printf(&entry, "%s=%s", name, value) < 0)
-        return err_set(err, EXIT_INTERNAL, "out of memory");
-    return list_add(&command->environment, buf_str(&entry), err);
+    for (char **string = list; string && *string; string++)
+        free(*string);
+    free(list);
 }
 
 void command_free(struct command *command)
 {
-    list_free(command->argv);
-    list_free(command->environment);
+    free_list(command->argv);
+    free_list(command->environment);
     *command = (struct command){0};
 }
 
-static bool ends_with(const char *string, const char *end)
+int command_check(struct command *command, struct err *err)
 {
-    size_t len = strlen(string), end_len = strlen(end);
-
-    return len >= end_len && strcmp(string + len - end_len, end) == 0;
-}
-
-/* A file's path is no secret, and the service may need it (AZURE_FEDERATED_TOKEN_FILE,
- * HADOOP_TOKEN_FILE_LOCATION). */
-static bool is_path(const char *name)
-{
-    return ends_with(name, "_FILE") || ends_with(name, "_FILE_LOCATION");
+    if (!command->failed)
+        return 0;
+    command_free(command);
+    return err_set(err, EXIT_INTERNAL, "out of memory");
 }
 
 bool service_is_withheld(const struct config *config, const char *name)
 {
-    return variables_name_matches(config->render.secret_names, name) && !is_path(name) &&
-           !variables_name_matches(config->render.pass_secrets, name);
+    /* A file's path is no secret, and the service may need it (AZURE_FEDERATED_TOKEN_FILE,
+     * HADOOP_TOKEN_FILE_LOCATION). */
+    return variables_name_matches(config->render.secret_names, name) &&
+           !variables_name_matches(config->render.pass_secrets, name) &&
+           !variables_name_matches("*_FILE *_FILE_LOCATION", name);
 }
 
 /* Whether a trap is what the entry is; the user is told, once for each start. */
@@ -257,7 +245,7 @@ static bool is_trap(const struct role *role, const char *name, const char *value
     return false;
 }
 
-/* Append "NAME " to names when the entry is a secret that the service does not get. */
+/* Append the name to secrets when the entry is a secret that the service does not get. */
 static bool is_left_out(const struct service *service, const char *entry, struct buf *secrets)
 {
     const char *equals = strchr(entry, '=');
@@ -275,69 +263,76 @@ static bool is_left_out(const struct service *service, const char *entry, struct
     return is_trap(service->role, name, equals + 1);
 }
 
-int service_clean_environment(const struct service *service, struct command *command,
-                              struct err *err)
+void service_clean_environment(const struct service *service, struct command *command)
 {
     BUF_AUTO secrets = BUF_INIT(2048);
 
     for (char *const *entry = service->environment; *entry; entry++) {
-        if (!is_left_out(service, *entry, &secrets) &&
-            list_add(&command->environment, *entry, err) < 0)
-            return -1;
+        if (!is_left_out(service, *entry, &secrets))
+            append(command, &command->environment, strdup(*entry));
     }
     if (secrets.len)
         log_info("service", "secrets kept from the service's environment:%s", buf_str(&secrets));
-    return 0;
 }
 
 /* `run`: any command, with the environment as it is. */
 
-static int copy_target(const struct target *from, struct target *to, struct err *err)
+static int add_password(const struct config *config, char *const *environment,
+                        struct target *target, struct err *err)
 {
-    if (target_parse(from->url, to, err) < 0)
-        return -1;
-    if (target_set_login(to, from->user, from->password) == 0)
-        return 0;
-    target_free(to);
-    return err_set(err, EXIT_INTERNAL, "out of memory");
+    struct variables *variables =
+        variables_new(environment, config->render.secrets, config->render.secret_names);
+    struct variable password;
+    int found;
+
+    if (!variables)
+        return err_set(err, EXIT_INTERNAL, "out of memory");
+    found = variables_get(variables, "PGPASSWORD", strlen("PGPASSWORD"), &password, err);
+    if (found == 1) {
+        (void)log_mask_add(password.value, password.len);
+        if (target_set_login(target, NULL, password.value) < 0)
+            found = err_set(err, EXIT_INTERNAL, "out of memory");
+    }
+    variables_free(variables);
+    return found < 0 ? -1 : 0;
 }
 
-static int run_find_targets(const struct service *service, struct target **ret, size_t *ret_count,
-                            struct err *err)
+int service_parse_urls(char *const *urls, const struct config *config, char *const *environment,
+                       struct target *ret, struct err *err)
 {
-    *ret_count = 0;
-    *ret = service->wait_count ? calloc(service->wait_count, sizeof(**ret)) : NULL;
-    if (service->wait_count && !*ret)
-        return err_set(err, EXIT_INTERNAL, "out of memory");
-    for (; *ret_count < service->wait_count; (*ret_count)++) {
-        if (copy_target(&service->waits[*ret_count], &(*ret)[*ret_count], err) == 0)
-            continue;
-        service_free_targets(*ret, *ret_count);
-        *ret = NULL;
-        return -1;
+    int count = 0;
+
+    for (; urls[count]; count++) {
+        if (count == SERVICE_MAX_TARGETS)
+            return err_set(err, EXIT_USAGE, "more than %d URLs", SERVICE_MAX_TARGETS);
+        if (target_parse(urls[count], &ret[count], err) < 0)
+            return -1;
+        if (ret[count].kind == TARGET_POSTGRES &&
+            add_password(config, environment, &ret[count], err) < 0)
+            return -1;
     }
-    return 0;
+    return count;
+}
+
+static int run_fill_targets(const struct service *service, struct target *ret, struct err *err)
+{
+    return service_parse_urls(service->waits, service->config, service->environment, ret, err);
 }
 
 static int run_make_command(const struct service *service, struct command *ret, struct err *err)
 {
     *ret = (struct command){0};
-    if (!service->args || !service->args[0])
-        return err_set(err, EXIT_USAGE, "run: no command; write it behind \"--\"");
-    if (list_add_all(&ret->environment, service->environment, err) == 0 &&
-        list_add_all(&ret->argv, service->args, err) == 0)
-        return 0;
-    command_free(ret);
-    return -1;
+    command_add_all(ret, service->args);
+    for (char *const *entry = service->environment; *entry; entry++)
+        append(ret, &ret->environment, strdup(*entry));
+    return command_check(ret, err);
 }
 
 static int run_make_plan(const struct service *service, struct monitor_plan *ret, struct err *err)
 {
-    *ret = (struct monitor_plan){0};
-    if (!service->probe)
-        return 0;
-    if (copy_target(service->probe, &ret->service, err) < 0)
-        return -1;
-    ret->has_service = true;
-    return 0;
+    int count = service_parse_urls(service->probe, service->config, service->environment,
+                                   &ret->service, err);
+
+    ret->has_service = count == 1;
+    return count < 0 ? -1 : 0;
 }

@@ -19,19 +19,22 @@
 struct service {
     const struct role *role;
     const struct config *config;
-    const char *conf_folder;    /* where the rendered files are; "" for `run` */
-    char *const *environment;   /* as at entry */
-    char *const *args;          /* behind "--", NULL at the end */
-    const struct target *waits; /* `run`: --wait */
-    size_t wait_count;
-    const struct target *probe; /* `run`: --probe; may be NULL */
+    const char *conf_folder;  /* where the rendered files are; "" for `run` */
+    char *const *environment; /* as at entry */
+    char *const *args;        /* behind "--", NULL at the end */
+    char *const *waits;       /* `run`: the URLs of --wait, NULL at the end */
+    char *const *probe;       /* `run`: the URL of --probe, if any, and NULL */
 };
 
-/* What is to be executed. Lists and strings are owned. */
+/* What is to be executed. Lists (NULL at the end) and strings are owned. After a failure the
+ * command is "bad", like a struct buf: a run of appends needs one check at its end. */
 struct command {
     char **argv;        /* argv[0] is the path or the name to look up in PATH */
     char **environment; /* without secrets and broken service-link values */
+    bool failed;        /* memory ran out */
 };
+
+#define SERVICE_MAX_TARGETS 16
 
 struct role {
     const char *name;  /* "thrift-server", "metastore", "run" */
@@ -40,14 +43,16 @@ struct role {
     bool is_rendered;  /* the templates are rendered first */
 
     /* The targets that must be ready before the start; *ret is an array that the caller frees with
-     * service_free_targets(). */
+     * service_free_targets(), after a failure too. The same function for every role. */
     int (*find_targets)(const struct service *service, struct target **ret, size_t *ret_count,
                         struct err *err);
+    /* Its part of that: fill ret (SERVICE_MAX_TARGETS, all zero). How many, or -1. */
+    int (*fill_targets)(const struct service *service, struct target *ret, struct err *err);
     /* What must be done between wait and start; NULL: nothing. */
     int (*prepare)(const struct service *service, struct err *err);
     /* What to execute. */
     int (*make_command)(const struct service *service, struct command *ret, struct err *err);
-    /* What to ask the running service. */
+    /* What to ask the running service; *ret is all zero before and freed after a failure, too. */
     int (*make_plan)(const struct service *service, struct monitor_plan *ret, struct err *err);
     /* The words by which the argv of the java process that is to get SIGTERM is known: it has the
      * first, and has not the second. NULL: the direct child is the stop target. */
@@ -78,20 +83,26 @@ const char *service_getenv(char *const *environment, const char *name);
 bool service_is_withheld(const struct config *config, const char *name);
 
 /* Give command the environment of a role's service: as at entry, without SPARKPOD_*, withheld
- * secrets, broken service links and what would take the service elsewhere. 0 or -1. */
-int service_clean_environment(const struct service *service, struct command *command,
-                              struct err *err);
+ * secrets, broken service links and what would take the service elsewhere. */
+void service_clean_environment(const struct service *service, struct command *command);
 
-/* Append one argument; copied. 0 or -1. */
-int command_add(struct command *command, const char *arg, struct err *err);
+/* Read the URLs that a command line names (NULL at the end) into ret (as many, at most
+ * SERVICE_MAX_TARGETS, all zero). PostgreSQL's get the password that PGPASSWORD, PGPASSWORD_FILE or
+ * a secrets folder holds, which is masked from now on. How many, or -1 with EXIT_USAGE for a URL
+ * that is none; the caller frees what is in ret in both cases. */
+int service_parse_urls(char *const *urls, const struct config *config, char *const *environment,
+                       struct target *ret, struct err *err);
 
-/* Append the arguments of a NULL-terminated list. 0 or -1. */
-int command_add_all(struct command *command, char *const *args, struct err *err);
+/* Append one argument; copied. */
+void command_add(struct command *command, const char *arg);
+void command_add_all(struct command *command, char *const *args);
 
-/* Set name in the command's environment, replacing what is there. 0 or -1. */
-int command_set(struct command *command, const char *name, const char *value, struct err *err);
+/* Set name in the command's environment, replacing what is there. */
+void command_set(struct command *command, const char *name, const char *value);
 
-/* Wipe and free; the command is empty afterwards. */
+/* 0, or -1 with err, and then the command is empty, if anything failed. */
+int command_check(struct command *command, struct err *err);
+
 void command_free(struct command *command);
 
 #endif

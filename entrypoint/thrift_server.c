@@ -4,13 +4,13 @@
 #include "common/log.h"
 #include "entrypoint/memory.h"
 
-#include <ifaddrs.h>
 #include <inttypes.h>
-#include <net/if.h>
+#include <limits.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #define NAMESPACE_FILE "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
@@ -18,93 +18,37 @@
 /* KUBERNETES_POD_NAME_PREFIX_MAX_LENGTH: "-exec-" and ten digits must fit a DNS-1123 name. */
 #define PREFIX_MAX_BYTES 237
 
-#define VALUE_MAX_BYTES 65536
+#define VALUE_MAX_BYTES ((size_t)1 << 20)
 
-int thrift_server_find_targets(const struct service *service, struct target **ret,
-                               size_t *ret_count, struct err *err)
+int thrift_server_fill_targets(const struct service *service, struct target *ret, struct err *err)
 {
-    struct facts *facts = facts_read(service->conf_folder, err);
-    int found = -1;
+    FACTS_AUTO *facts = facts_read(service->conf_folder, service->args, err);
+    int found = facts ? facts_metastore(facts, ret, err) : -1;
 
-    *ret_count = 0;
-    *ret = facts ? calloc(1, sizeof(**ret)) : NULL;
-    if (*ret)
-        found = facts_metastore(facts, *ret, err);
-    else if (facts)
-        err_set(err, EXIT_INTERNAL, "out of memory");
-    facts_free(facts);
     if (found == 0)
         log_warn("service", "hive.metastore.uris is not set: the catalogue is an embedded one and "
                             "goes with the pod");
-    if (found == 1) {
-        *ret_count = 1;
-        return 0;
-    }
-    free(*ret);
-    *ret = NULL;
     return found;
 }
 
 int thrift_server_make_plan(const struct service *service, struct monitor_plan *ret,
                             struct err *err)
 {
-    struct facts *facts = facts_read(service->conf_folder, err);
-    int result;
+    FACTS_AUTO *facts = facts_read(service->conf_folder, service->args, err);
+    int has_ui;
 
-    *ret = (struct monitor_plan){.has_service = true};
-    if (!facts)
+    if (!facts || facts_thrift_server(facts, service->environment, &ret->service, err) < 0)
         return -1;
-    result = facts_thrift_server(facts, service->environment, &ret->service, &ret->ui, &ret->has_ui,
-                                 err);
-    facts_free(facts);
-    return result;
-}
-
-/* The value that the user's arguments give key: "--conf KEY=VALUE", "-c KEY=VALUE" or
- * "--conf=KEY=VALUE". NULL if none. */
-static const char *get_conf_arg(char *const *args, const char *key)
-{
-    static const char conf[] = "--conf=";
-    size_t len = strlen(key);
-
-    for (; args && *args; args++) {
-        const char *pair = *args;
-
-        if (strncmp(pair, conf, strlen(conf)) == 0)
-            pair += strlen(conf);
-        if (strncmp(pair, key, len) == 0 && pair[len] == '=')
-            return pair + len + 1;
-    }
-    return NULL;
-}
-
-/* "--master X" or "--master=X" among the arguments. */
-static const char *get_master_arg(char *const *args)
-{
-    static const char master[] = "--master";
-
-    for (; args && *args; args++) {
-        if (strcmp(*args, master) == 0)
-            return args[1];
-        if (strncmp(*args, master, strlen(master)) == 0 && (*args)[strlen(master)] == '=')
-            return *args + strlen(master) + 1;
-    }
-    return get_conf_arg(args, "spark.master");
-}
-
-static const char *get_given(const struct thrift_server_driver *driver, const char *key)
-{
-    const char *value = get_conf_arg(driver->args, key);
-
-    if (!value && strcmp(key, "spark.master") == 0)
-        value = get_master_arg(driver->args);
-    return value ? value : facts_get(driver->facts, key);
+    has_ui = facts_ui(facts, service->environment, &ret->ui, err);
+    ret->has_service = true;
+    ret->has_ui = has_ui == 1;
+    return has_ui < 0 ? -1 : 0;
 }
 
 /* Whether executors are to run as pods of the cluster this driver runs in. */
 static bool is_in_kubernetes(const struct thrift_server_driver *driver)
 {
-    const char *master = get_given(driver, "spark.master");
+    const char *master = facts_get(driver->facts, "spark.master");
 
     return service_getenv(driver->environment, "KUBERNETES_SERVICE_HOST") &&
            (!master || strncmp(master, "k8s:", 4) == 0);
@@ -128,7 +72,7 @@ static void find_master(const struct thrift_server_driver *driver, struct buf *v
     if (host) {
         buf_add_str(value, "k8s://https://");
         add_address(host, value);
-        buf_printf(value, ":%s", port ? port : "443");
+        buf_printf(value, ":%s", port ?: "443");
     } else {
         buf_add_str(value, "local[*]");
     }
@@ -150,9 +94,8 @@ static void find_namespace(const struct thrift_server_driver *driver, struct buf
 static void find_pod_name(const struct thrift_server_driver *driver, struct buf *value)
 {
     const char *set = driver->config->kubernetes.pod_name;
-    const char *host = service_getenv(driver->environment, "HOSTNAME");
 
-    buf_add_str(value, *set || !host ? set : host);
+    buf_add_str(value, *set ? set : service_getenv(driver->environment, "HOSTNAME") ?: "");
 }
 
 /* The pod's name and the start: executors of an earlier start may still be there, and a name that
@@ -192,16 +135,14 @@ static void find_bind_address(const struct thrift_server_driver *driver, struct 
 
 static void find_pod_uid(const struct thrift_server_driver *driver, struct buf *value)
 {
-    const char *uid = service_getenv(driver->environment, "POD_UID");
-
-    buf_add_str(value, uid ? uid : "");
+    buf_add_str(value, service_getenv(driver->environment, "POD_UID") ?: "");
 }
 
 /* Spark's default is for ever, which for a server that never ends means that no executor with
  * shuffle data is ever given back. */
 static void find_shuffle_timeout(const struct thrift_server_driver *driver, struct buf *value)
 {
-    const char *enabled = get_given(driver, "spark.dynamicAllocation.enabled");
+    const char *enabled = facts_get(driver->facts, "spark.dynamicAllocation.enabled");
 
     if (enabled && strcmp(enabled, "true") == 0)
         buf_add_str(value, "30min");
@@ -260,44 +201,42 @@ static const struct rule {
      .find = find_shuffle_timeout},
 };
 
-static int add_conf(struct command *command, const char *key, const char *value, struct err *err)
+static void add_conf(struct command *command, const char *key, const struct buf *value)
 {
     BUF_AUTO pair = BUF_INIT(VALUE_MAX_BYTES);
 
-    if (buf_printf(&pair, "%s=%s", key, value) < 0)
-        return err_set(err, EXIT_CONFIG, "%s: the value is too long", key);
-    if (command_add(command, "--conf", err) < 0)
-        return -1;
-    return command_add(command, buf_str(&pair), err);
+    buf_printf(&pair, "%s=%s", key, buf_str(value));
+    command->failed |= buf_failed(value) || buf_failed(&pair);
+    command_add(command, "--conf");
+    command_add(command, buf_str(&pair));
 }
 
 static int apply(const struct rule *rule, const struct thrift_server_driver *driver,
                  struct command *ret, struct err *err)
 {
-    const void *at = (const char *)driver->config + rule->setting;
-    BUF_AUTO found = BUF_INIT(VALUE_MAX_BYTES);
+    const char *const *setting = (const void *)((const char *)driver->config + rule->setting);
+    BUF_AUTO value = BUF_INIT(VALUE_MAX_BYTES);
 
-    if (rule->place == IN_KUBERNETES && !is_in_kubernetes(driver))
-        return 0;
-    if (get_given(driver, rule->key) || (rule->instead && get_given(driver, rule->instead)))
+    if ((rule->place == IN_KUBERNETES && !is_in_kubernetes(driver)) ||
+        facts_get(driver->facts, rule->key) ||
+        (rule->instead && facts_get(driver->facts, rule->instead)))
         return 0;
     if (rule->find)
-        rule->find(driver, &found);
+        rule->find(driver, &value);
     else
-        buf_add_str(&found, rule->value ? rule->value : *(char *const *)at);
-    if (buf_failed(&found))
-        return err_set(err, EXIT_CONFIG, "%s: the value is too long", rule->key);
-    if (found.len)
-        return add_conf(ret, rule->key, buf_str(&found), err);
-    return rule->missing ? err_set(err, EXIT_CONFIG, "%s", rule->missing) : 0;
+        buf_add_str(&value, rule->value ?: *setting);
+    if (value.len)
+        add_conf(ret, rule->key, &value);
+    else if (rule->missing)
+        return err_set(err, EXIT_CONFIG, "%s", rule->missing);
+    return 0;
 }
 
 /* Spark puts the default options in front of spark.driver.extraJavaOptions, which are left alone:
  * they may hold a secret. spark.shutdown.timeout is read by Spark 4, before any SparkConf, hence as
  * -D; to 3.5 it is an unknown key (there, hadoop.service.shutdown.timeout in core-site.xml does
  * it). */
-static int add_java_options(const struct thrift_server_driver *driver, struct command *ret,
-                            struct err *err)
+static void add_java_options(const struct thrift_server_driver *driver, struct command *ret)
 {
     static const char key[] = "spark.driver.defaultJavaOptions";
     const char *given = facts_get(driver->facts, key);
@@ -309,9 +248,7 @@ static int add_java_options(const struct thrift_server_driver *driver, struct co
     buf_add_str(&options, "-XX:+ExitOnOutOfMemoryError");
     if (grace > 0)
         buf_printf(&options, " -Dspark.shutdown.timeout=%" PRId64 "ms", grace);
-    if (buf_failed(&options))
-        return err_set(err, EXIT_CONFIG, "%s: the value is too long", key);
-    return add_conf(ret, key, buf_str(&options), err);
+    add_conf(ret, key, &options);
 }
 
 int thrift_server_add_confs(const struct thrift_server_driver *driver, struct command *ret,
@@ -321,85 +258,74 @@ int thrift_server_add_confs(const struct thrift_server_driver *driver, struct co
         if (apply(&rules[i], driver, ret, err) < 0)
             return -1;
     }
-    return add_java_options(driver, ret, err);
+    add_java_options(driver, ret);
+    return 0;
 }
 
-/* The first address of an interface that is up and not the loopback: a pod has one. */
-static void read_own_address(char *address, size_t size)
+/* The address that this machine speaks to the API server from, whose pods are to reach it. */
+static void read_own_address(const char *server, char *address, size_t size)
 {
-    struct ifaddrs *all;
+    struct addrinfo hints = {.ai_socktype = SOCK_DGRAM, .ai_flags = AI_NUMERICHOST}, *info;
+    struct sockaddr_storage own;
+    socklen_t len = sizeof(own);
+    FD_AUTO fd = -1;
 
     *address = '\0';
-    if (getifaddrs(&all) < 0)
+    if (!server || getaddrinfo(server, "443", &hints, &info) != 0)
         return;
-    for (const struct ifaddrs *one = all; one && !*address; one = one->ifa_next) {
-        int family = one->ifa_addr ? one->ifa_addr->sa_family : AF_UNSPEC;
-        bool usable = (one->ifa_flags & IFF_UP) && !(one->ifa_flags & IFF_LOOPBACK);
-
-        if (!usable || (family != AF_INET && family != AF_INET6))
-            continue;
-        (void)getnameinfo(one->ifa_addr,
-                          family == AF_INET ? sizeof(struct sockaddr_in)
-                                            : sizeof(struct sockaddr_in6),
-                          address, (socklen_t)size, NULL, 0, NI_NUMERICHOST);
-        if (strchr(address, '%')) /* link-local */
-            *address = '\0';
-    }
-    freeifaddrs(all);
+    fd = socket(info->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (connect(fd, info->ai_addr, info->ai_addrlen) == 0 &&
+        getsockname(fd, (struct sockaddr *)&own, &len) == 0)
+        (void)getnameinfo((struct sockaddr *)&own, len, address, (socklen_t)size, NULL, 0,
+                          NI_NUMERICHOST);
+    freeaddrinfo(info);
 }
 
 static int add_confs(const struct service *service, struct command *ret, struct err *err)
 {
+    FACTS_AUTO *facts = facts_read(service->conf_folder, service->args, err);
     BUF_AUTO namespace = BUF_INIT(256);
     char address[64];
-    struct facts *facts = facts_read(service->conf_folder, err);
     struct thrift_server_driver driver = {
         .facts = facts,
         .config = service->config,
         .environment = service->environment,
-        .args = service->args,
+        .address = address,
         .memory_limit = memory_limit(MEMORY_CGROUP_FOLDER),
         .start = (int64_t)time(NULL),
-        .address = address,
     };
-    int result;
 
     if (!facts)
         return -1;
-    read_own_address(address, sizeof(address));
+    read_own_address(service_getenv(service->environment, "KUBERNETES_SERVICE_HOST"), address,
+                     sizeof(address));
     (void)fd_read_file(NAMESPACE_FILE, &namespace);
     driver.namespace = buf_str(&namespace); /* Kubernetes writes no newline */
-    result = thrift_server_add_confs(&driver, ret, err);
-    facts_free(facts);
-    return result;
-}
-
-static int set_environment(const struct service *service, const char *home, struct command *ret,
-                           struct err *err)
-{
-    if (service_clean_environment(service, ret, err) < 0 ||
-        command_set(ret, "SPARK_HOME", home, err) < 0 ||
-        command_set(ret, "SPARK_CONF_DIR", service->conf_folder, err) < 0)
-        return -1;
-    /* Any value keeps spark-daemon.sh in the foreground. */
-    return command_set(ret, "SPARK_NO_DAEMONIZE", "1", err);
+    return thrift_server_add_confs(&driver, ret, err);
 }
 
 int thrift_server_make_command(const struct service *service, struct command *ret, struct err *err)
 {
     const char *home = service_getenv(service->environment, "SPARK_HOME");
-    char script[4096];
+    char script[PATH_MAX];
 
     *ret = (struct command){0};
     if (!home || !*home)
         home = "/opt/spark";
+    service_clean_environment(service, ret);
+    command_set(ret, "SPARK_HOME", home);
+    command_set(ret, "SPARK_CONF_DIR", service->conf_folder);
+    command_set(ret, "SPARK_NO_DAEMONIZE", "1"); /* any value keeps it in the foreground */
     (void)snprintf(script, sizeof(script), "%s/sbin/start-thriftserver.sh", home);
+    command_add(ret, script);
+    if (add_confs(service, ret, err) < 0) {
+        command_free(ret);
+        return -1;
+    }
+    command_add_all(ret, service->args);
     /* start-thriftserver.sh prints its usage and ends when all its arguments, joined, end in "-h",
      * hence the last one, which means nothing to Spark. */
-    if (set_environment(service, home, ret, err) == 0 && command_add(ret, script, err) == 0 &&
-        add_confs(service, ret, err) == 0 && command_add_all(ret, service->args, err) == 0 &&
-        command_add(ret, "--conf", err) == 0 && command_add(ret, "spark.sparkpod=true", err) == 0)
-        return 0;
-    command_free(ret);
-    return -1;
+    command_add(ret, "--conf");
+    command_add(ret, "spark.sparkpod=true");
+    return command_check(ret, err);
 }

@@ -14,18 +14,16 @@
 #define THRIFT_SERVER_UID_LABEL "sparkpod-driver-uid"
 
 /* The functions of the role, as service.h says. */
-int thrift_server_find_targets(const struct service *service, struct target **ret,
-                               size_t *ret_count, struct err *err);
+int thrift_server_fill_targets(const struct service *service, struct target *ret, struct err *err);
 int thrift_server_make_command(const struct service *service, struct command *ret, struct err *err);
 int thrift_server_make_plan(const struct service *service, struct monitor_plan *ret,
                             struct err *err);
 
 /* All that the confs are made from; borrowed. */
 struct thrift_server_driver {
-    const struct facts *facts;
+    const struct facts *facts; /* the user's arguments among them */
     const struct config *config;
     char *const *environment;
-    char *const *args;     /* the user's, NULL at the end; may be NULL */
     const char *namespace; /* of the service account, "" if unknown */
     const char *address;   /* this machine's own, "" if unknown */
     int64_t memory_limit;  /* bytes, 0: none */

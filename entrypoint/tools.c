@@ -5,9 +5,9 @@
 #include "common/http.h"
 #include "common/log.h"
 #include "common/version.h"
-#include "confgen/variables.h"
 #include "entrypoint/commands.h"
 #include "entrypoint/rendering.h"
+#include "entrypoint/service.h"
 #include "probes/check.h"
 #include "probes/wait.h"
 
@@ -25,7 +25,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#define MAX_TARGETS 16
+#define MAX_FOLDERS 16
 #define WAIT_TIMEOUT "5m"
 #define PROBE_TIMEOUT_MS 5000
 
@@ -43,10 +43,31 @@ int command_load_config(struct config *config, const char *file, char *const *en
     return EXIT_DONE;
 }
 
-static int unknown_option(const struct invocation *invocation)
+int command_refuse(const char *name, const struct err *err)
 {
-    return command_usage(invocation->argv[0], "unknown or incomplete option %s",
-                         invocation->argv[optind - 1]);
+    return err->status == EXIT_USAGE ? command_usage(name, "%s", err->message)
+                                     : command_fail(name, err);
+}
+
+int command_flags(const struct invocation *invocation, const struct flag *flags, bool strict)
+{
+    struct option options[8] = {{.name = NULL}};
+    size_t seen[8] = {0};
+    int i;
+
+    for (i = 0; flags[i].name; i++)
+        options[i] = (struct option){flags[i].name, required_argument, NULL, i};
+    opterr = 0;
+    while ((i = getopt_long(invocation->argc, invocation->argv, strict ? "+:" : ":", options,
+                            NULL)) != -1) {
+        if (i == '?' || i == ':')
+            return command_usage(invocation->argv[0], "unknown or incomplete option %s",
+                                 invocation->argv[optind - 1]);
+        if (seen[i] == flags[i].most)
+            return command_usage(invocation->argv[0], "more than %zu --%s", seen[i], flags[i].name);
+        flags[i].values[seen[i]++] = optarg;
+    }
+    return EXIT_DONE;
 }
 
 static int write_stdout(const struct buf *text)
@@ -63,32 +84,27 @@ static int write_stdout(const struct buf *text)
 
 int command_render(const struct invocation *invocation)
 {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"format", required_argument, NULL, 'f'},
-                                            {"secrets", required_argument, NULL, 's'},
-                                            {NULL, 0, NULL, 0}};
+    char *config_file = NULL, *format = NULL, *secrets[MAX_FOLDERS + 1] = {NULL};
+    const struct flag flags[] = {{"config", &config_file, 1},
+                                 {"format", &format, 1},
+                                 {"secrets", secrets, MAX_FOLDERS},
+                                 {.name = NULL}};
     BUF_AUTO folders = BUF_INIT(65536);
     struct render_file file = {.format = RENDER_AUTO};
-    const char *config_file = NULL;
     struct config config;
     struct err err = {0};
-    int option, status;
+    int status = command_flags(invocation, flags, false);
 
-    opterr = 0;
-    while ((option = getopt_long(invocation->argc, invocation->argv, ":", options, NULL)) != -1) {
-        if (option == 'c')
-            config_file = optarg;
-        else if (option == 's')
-            (void)buf_printf(&folders, " %s", optarg);
-        else if (option != 'f')
-            return unknown_option(invocation);
-        else if (render_parse_format(optarg, &file.format) < 0)
-            return command_usage("render", "unknown format %s", optarg);
-    }
+    if (status != EXIT_DONE)
+        return status;
+    if (format && render_parse_format(format, &file.format) < 0)
+        return command_usage("render", "unknown format %s", format);
     if (invocation->argc - optind != 2)
         return command_usage("render", "TEMPLATE and OUTPUT are needed");
     file.source = invocation->argv[optind];
     file.target = invocation->argv[optind + 1];
+    for (char **folder = secrets; *folder; folder++)
+        (void)buf_printf(&folders, " %s", *folder);
     status = command_load_config(&config, config_file, invocation->environment);
     if (status == EXIT_DONE &&
         rendering_run(&file, &config, invocation->environment, buf_str(&folders), &err) < 0)
@@ -98,38 +114,6 @@ int command_render(const struct invocation *invocation)
 }
 
 /* ---- wait, probe -------------------------------------------------------------------------- */
-
-int command_add_passwords(struct target *targets, size_t count, const struct config *config,
-                          char *const *environment, struct err *err)
-{
-    struct variables *variables =
-        variables_new(environment, config->render.secrets, config->render.secret_names);
-    struct variable password;
-    int found;
-
-    if (!variables)
-        return err_set(err, EXIT_INTERNAL, "out of memory");
-    found = variables_get(variables, "PGPASSWORD", strlen("PGPASSWORD"), &password, err);
-    if (found == 1)
-        (void)log_mask_add(password.value, password.len);
-    for (size_t i = 0; found == 1 && i < count; i++) {
-        if (targets[i].kind == TARGET_POSTGRES &&
-            target_set_login(&targets[i], NULL, password.value) < 0)
-            found = err_set(err, EXIT_INTERNAL, "out of memory");
-    }
-    variables_free(variables);
-    return found < 0 ? -1 : 0;
-}
-
-static int parse_targets(struct target *targets, size_t count, char *const *urls,
-                         const struct config *config, char *const *environment, struct err *err)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (target_parse(urls[i], &targets[i], err) < 0)
-            return -1;
-    }
-    return command_add_passwords(targets, count, config, environment, err);
-}
 
 /* TERM and INT end the wait with 143, as PID 1 of an init container too, where the default action
  * would not end it. */
@@ -144,7 +128,7 @@ static int open_cancel_fd(void)
     return signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-static int wait_with(const struct config *config, const struct target *targets, size_t count)
+static int wait_for_urls(char *const *urls, const struct config *config, char *const *environment)
 {
     struct wait_options options = {
         .timeout_ms = config->wait.timeout,
@@ -152,50 +136,36 @@ static int wait_with(const struct config *config, const struct target *targets, 
         .fatal_grace_ms = config->wait.fatal_grace,
         .cancel_fd = open_cancel_fd(),
     };
+    struct target targets[SERVICE_MAX_TARGETS] = {0};
     struct err err;
+    int count = service_parse_urls(urls, config, environment, targets, &err);
+    int result = count < 0 ? -1 : wait_for_targets(targets, (size_t)count, &options, &err);
 
-    if (wait_for_targets(targets, count, &options, &err) < 0)
-        return command_fail("wait", &err);
-    return EXIT_DONE;
+    for (size_t i = 0; i < SERVICE_MAX_TARGETS; i++)
+        target_free(&targets[i]);
+    return result < 0 ? command_refuse("wait", &err) : EXIT_DONE;
 }
 
 int command_wait(const struct invocation *invocation)
 {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"timeout", required_argument, NULL, 't'},
-                                            {NULL, 0, NULL, 0}};
-    const char *config_file = NULL, *timeout = NULL;
-    struct target targets[MAX_TARGETS] = {0};
-    size_t count;
+    char *config_file = NULL, *timeout = NULL;
+    const struct flag flags[] = {
+        {"config", &config_file, 1}, {"timeout", &timeout, 1}, {.name = NULL}};
     struct config config;
-    struct err err = {0};
-    int option, status;
+    struct err err;
+    int status = command_flags(invocation, flags, false);
 
-    opterr = 0;
-    while ((option = getopt_long(invocation->argc, invocation->argv, ":", options, NULL)) != -1) {
-        if (option == 'c')
-            config_file = optarg;
-        else if (option == 't')
-            timeout = optarg;
-        else
-            return unknown_option(invocation);
-    }
-    count = (size_t)(invocation->argc - optind);
-    if (count == 0 || count > MAX_TARGETS)
-        return command_usage("wait", "between 1 and %d URLs are needed", MAX_TARGETS);
+    if (status != EXIT_DONE)
+        return status;
+    if (optind == invocation->argc)
+        return command_usage("wait", "a URL is needed");
     status = command_load_config(&config, config_file, invocation->environment);
-    if (!timeout && !config_is_set(&config, "wait.timeout"))
-        timeout = WAIT_TIMEOUT; /* roles wait for ever; here somebody waits for an answer */
-    if (status == EXIT_DONE && timeout && config_set(&config, "wait.timeout", timeout, &err) < 0)
-        status = command_usage("wait", "%s", err.message);
-    if (status == EXIT_DONE && parse_targets(targets, count, invocation->argv + optind, &config,
-                                             invocation->environment, &err) < 0)
-        status = err.status == EXIT_USAGE ? command_usage("wait", "%s", err.message)
-                                          : command_fail("wait", &err);
+    /* Roles wait for ever; here somebody waits for an answer. */
+    if (status == EXIT_DONE && (timeout || !config_is_set(&config, "wait.timeout")) &&
+        config_set(&config, "wait.timeout", timeout ?: WAIT_TIMEOUT, &err) < 0)
+        status = command_refuse("wait", &err);
     if (status == EXIT_DONE)
-        status = wait_with(&config, targets, count);
-    for (size_t i = 0; i < count; i++)
-        target_free(&targets[i]);
+        status = wait_for_urls(invocation->argv + optind, &config, invocation->environment);
     config_free(&config);
     return status;
 }
@@ -203,35 +173,30 @@ int command_wait(const struct invocation *invocation)
 /* Ask the sparkpod of this container, as a kubelet would. */
 static int probe_self(const struct config *config, const char *probe)
 {
-    struct http_reply reply = {0};
+    HTTP_REPLY_AUTO reply = {0};
     struct err err;
     char url[64];
-    int status;
 
     if (config->health.port == 0) {
         err_set(&err, EXIT_CONFIG, "health.port is 0: there is no server to ask");
         return command_fail("probe", &err);
     }
     (void)snprintf(url, sizeof(url), "http://127.0.0.1:%" PRId64 "/%sz", config->health.port,
-                   strcmp(probe, "startup") == 0 ? "startup" : probe);
-    if (http_get(url, clock_ms() + PROBE_TIMEOUT_MS, 65536, &reply, &err) < 0) {
-        err.status = EXIT_UNAVAILABLE;
+                   probe);
+    if (http_get(url, clock_ms() + PROBE_TIMEOUT_MS, 65536, &reply, &err) < 0)
         return command_fail("probe", &err);
-    }
     (void)write_stdout(&reply.body);
-    status = reply.status == 200 ? EXIT_DONE : EXIT_FAILED;
-    http_reply_free(&reply);
-    return status;
+    return reply.status == 200 ? EXIT_DONE : EXIT_FAILED;
 }
 
 static int probe_url(const struct config *config, char *const *url, char *const *environment)
 {
     TARGET_AUTO target = {0};
     struct check_result result;
-    struct err err = {0};
+    struct err err;
 
-    if (parse_targets(&target, 1, url, config, environment, &err) < 0)
-        return command_usage("probe", "%s", err.message);
+    if (service_parse_urls(url, config, environment, &target, &err) < 0)
+        return command_refuse("probe", &err);
     check_target(&target, clock_ms() + config->health.timeout, &result);
     (void)printf("%s %s: %s (%.1f ms)\n", target.url,
                  result.state == CHECK_READY ? "ready" : "not ready", result.reason,
@@ -250,13 +215,11 @@ int command_probe(const struct invocation *invocation)
     if (invocation->argc != 2)
         return command_usage("probe", "one of live, ready, startup or a URL is needed");
     status = command_load_config(&config, NULL, invocation->environment);
-    if (status == EXIT_DONE) {
-        if (strcmp(*what, "live") == 0 || strcmp(*what, "ready") == 0 ||
-            strcmp(*what, "startup") == 0)
-            status = probe_self(&config, *what);
-        else
-            status = probe_url(&config, what, invocation->environment);
-    }
+    if (status == EXIT_DONE && (strcmp(*what, "live") == 0 || strcmp(*what, "ready") == 0 ||
+                                strcmp(*what, "startup") == 0))
+        status = probe_self(&config, *what);
+    else if (status == EXIT_DONE)
+        status = probe_url(&config, what, invocation->environment);
     config_free(&config);
     return status;
 }
@@ -265,29 +228,23 @@ int command_probe(const struct invocation *invocation)
 
 int command_config(const struct invocation *invocation)
 {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"format", required_argument, NULL, 'f'},
-                                            {NULL, 0, NULL, 0}};
+    char *config_file = NULL, *format = NULL;
+    const struct flag flags[] = {
+        {"config", &config_file, 1}, {"format", &format, 1}, {.name = NULL}};
     BUF_AUTO text = BUF_INIT(1 << 20);
-    const char *config_file = NULL, *format = "ini";
     struct config config;
     struct err err;
-    int option, status;
+    bool json;
+    int status = command_flags(invocation, flags, false);
 
-    opterr = 0;
-    while ((option = getopt_long(invocation->argc, invocation->argv, ":", options, NULL)) != -1) {
-        if (option == 'c')
-            config_file = optarg;
-        else if (option == 'f')
-            format = optarg;
-        else
-            return unknown_option(invocation);
-    }
-    if (optind < invocation->argc || (strcmp(format, "ini") != 0 && strcmp(format, "json") != 0))
+    if (status != EXIT_DONE)
+        return status;
+    json = format && strcmp(format, "json") == 0;
+    if (optind < invocation->argc || (format && !json && strcmp(format, "ini") != 0))
         return command_usage("config", "expected [--format ini|json]");
     status = command_load_config(&config, config_file, invocation->environment);
     if (status == EXIT_DONE) {
-        (void)(strcmp(format, "ini") == 0 ? config_write_ini : config_write_json)(&config, &text);
+        (void)(json ? config_write_json : config_write_ini)(&config, &text);
         status = write_stdout(&text);
         if (config_check(&config, &err) < 0)
             status = command_fail("config", &err);

@@ -20,14 +20,14 @@ def start(
     work: pathlib.Path,
     sparkpod: Callable[..., rig.Sparkpod],
 ) -> Callable[..., rig.Sparkpod]:
-    """Start `sparkpod metastore` on the database, with more settings."""
+    """Start `sparkpod metastore` on the database, with more arguments and settings."""
 
-    def run(**settings: str) -> rig.Sparkpod:
+    def run(*args: str, **settings: str) -> rig.Sparkpod:
         folder = work / f"pod-{secrets.token_hex(4)}"
         folder.mkdir()
         values = {**database.env(), "METASTORE_PORT": str(rig.free_port())}
         env = {**rig.role_env(homes, "metastore", folder, values), **settings}
-        return sparkpod("metastore", env=env)
+        return sparkpod("metastore", *(("--", *args) if args else ()), env=env)
 
     return run
 
@@ -61,6 +61,12 @@ def test_an_empty_database_gets_the_distributions_tables(
     assert "created 3.1.0 in " in said(process)
     process.wait_ready()
     assert database.psql(VERSION) == [["3.1.0"]]
+
+
+def test_a_port_given_as_an_argument_is_where_the_probes_ask(
+    start: Callable[..., rig.Sparkpod],
+) -> None:
+    start("-p", str(rig.free_port())).wait_ready()
 
 
 def test_two_pods_at_once_create_them_once(

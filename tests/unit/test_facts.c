@@ -58,7 +58,7 @@ static void write_site(const char *name, const char *const (*properties)[2])
 static struct facts *read_facts(void)
 {
     struct err err = {0};
-    struct facts *facts = facts_read(folder, &err);
+    struct facts *facts = facts_read(folder, NULL, &err);
 
     cr_assert(facts, "%s", err.message);
     return facts;
@@ -69,7 +69,7 @@ Test(facts, a_folder_without_files_has_no_keys)
     struct facts *facts = read_facts();
 
     cr_expect_null(facts_get(facts, "hive.metastore.uris"));
-    facts_free(facts);
+    facts_free(&facts);
 }
 
 Test(facts, metastore_site_beats_hive_site_and_spark_defaults_beat_both)
@@ -85,7 +85,7 @@ Test(facts, metastore_site_beats_hive_site_and_spark_defaults_beat_both)
     cr_expect_str_eq(facts_get(facts, "a"), "hive");
     cr_expect_str_eq(facts_get(facts, "b"), "metastore");
     cr_expect_str_eq(facts_get(facts, "c"), "spark");
-    facts_free(facts);
+    facts_free(&facts);
 }
 
 Test(facts, spark_hadoop_and_spark_hive_keys_are_found_under_hadoops_names)
@@ -100,7 +100,7 @@ Test(facts, spark_hadoop_and_spark_hive_keys_are_found_under_hadoops_names)
     cr_expect_str_eq(facts_get(facts, "spark.hadoop.hive.server2.thrift.port"), "1");
     cr_expect_str_eq(facts_get(facts, "hive.server2.authentication"), "NOSASL");
     cr_expect_str_eq(facts_get(facts, "spark.ui.port"), "4141");
-    facts_free(facts);
+    facts_free(&facts);
 }
 
 Test(facts, values_are_trimmed_and_empty_ones_are_unset)
@@ -114,7 +114,38 @@ Test(facts, values_are_trimmed_and_empty_ones_are_unset)
     facts = read_facts();
     cr_expect_str_eq(facts_get(facts, "hive.metastore.uris"), "thrift://hms:9083");
     cr_expect_null(facts_get(facts, "empty"));
-    facts_free(facts);
+    facts_free(&facts);
+}
+
+Test(facts, the_users_arguments_beat_the_files)
+{
+    static const struct {
+        const char *args[3];
+        const char *key, *value;
+    } cases[] = {
+        {{"--conf", "spark.ui.port=1"}, "spark.ui.port", "1"},
+        {{"--conf=spark.ui.port=2"}, "spark.ui.port", "2"},
+        {{"-c", "spark.hive.server2.thrift.port=3"}, "hive.server2.thrift.port", "3"},
+        {{"--hiveconf", "hive.server2.thrift.port=4"}, "hive.server2.thrift.port", "4"},
+        {{"--conf", "spark.x=a=b"}, "spark.x", "a=b"},
+        {{"--master", "local[2]"}, "spark.master", "local[2]"},
+        {{"--master=local[3]"}, "spark.master", "local[3]"},
+        {{"-p", "9999"}, "-p", "9999"},
+        {{"--conf", "no-value"}, "spark.ui.port", "4141"},
+        {{"--name", "spark.ui.port=1"}, "spark.ui.port", "4141"},
+        {{"--conf"}, "spark.ui.port", "4141"},
+    };
+
+    write_file("spark-defaults.conf", "spark.ui.port 4141\nspark.master yarn\n");
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct err err = {0};
+        struct facts *facts = facts_read(folder, (char *const *)(uintptr_t)cases[i].args, &err);
+
+        cr_assert(facts, "%s", err.message);
+        cr_assert(facts_get(facts, cases[i].key), "case %zu", i);
+        cr_expect_str_eq(facts_get(facts, cases[i].key), cases[i].value, "case %zu", i);
+        facts_free(&facts);
+    }
 }
 
 Test(facts, a_file_that_cannot_be_parsed_is_named)
@@ -122,7 +153,7 @@ Test(facts, a_file_that_cannot_be_parsed_is_named)
     struct err err = {0};
 
     write_file("hive-site.xml", "<configuration><property>");
-    cr_expect_null(facts_read(folder, &err));
+    cr_expect_null(facts_read(folder, NULL, &err));
     cr_expect(strstr(err.message, "hive-site.xml"), "%s", err.message);
 }
 
@@ -146,7 +177,7 @@ Test(facts, postgres_gets_address_and_login_from_the_connection_keys)
     cr_expect_str_eq(target.user, "hive");
     cr_expect_str_eq(target.password, "p&w");
     target_free(&target);
-    facts_free(facts);
+    facts_free(&facts);
 }
 
 Test(facts, another_database_is_not_postgres)
@@ -160,7 +191,7 @@ Test(facts, another_database_is_not_postgres)
                                         {NULL, NULL}});
     facts = read_facts();
     cr_expect_eq(facts_postgres(facts, &target, &err), 0);
-    facts_free(facts);
+    facts_free(&facts);
 }
 
 Test(facts, a_broken_connection_url_is_a_configuration_error_without_its_password)
@@ -178,7 +209,7 @@ Test(facts, a_broken_connection_url_is_a_configuration_error_without_its_passwor
     cr_expect_eq(err.status, EXIT_CONFIG);
     cr_expect(strstr(err.message, "ConnectionURL"), "%s", err.message);
     cr_expect_null(strstr(err.message, "s3cret"), "%s", err.message);
-    facts_free(facts);
+    facts_free(&facts);
 }
 
 Test(facts, the_metastores_uris_may_be_several)
@@ -197,8 +228,9 @@ Test(facts, the_metastores_uris_may_be_several)
     cr_expect_str_eq(target.hosts[1].name, "b");
     cr_expect_eq(target.hosts[1].port, 9084);
     cr_expect(target.tls);
+    cr_expect(!target.insecure); /* a Service of another pod is what its certificate names */
     target_free(&target);
-    facts_free(facts);
+    facts_free(&facts);
 }
 
 Test(facts, metastore_uris_of_another_scheme_are_refused)
@@ -212,7 +244,7 @@ Test(facts, metastore_uris_of_another_scheme_are_refused)
     facts = read_facts();
     cr_expect_eq(facts_metastore(facts, &target, &err), -1);
     cr_expect_eq(err.status, EXIT_CONFIG);
-    facts_free(facts);
+    facts_free(&facts);
 }
 
 Test(facts, the_own_metastores_port_comes_from_environment_then_new_then_old_name)
@@ -242,8 +274,27 @@ Test(facts, the_own_metastores_port_comes_from_environment_then_new_then_old_nam
         cr_expect_eq(target.hosts[0].port, cases[i].port, "case %zu", i);
         cr_expect_str_eq(target.hosts[0].name, "127.0.0.1");
         target_free(&target);
-        facts_free(facts);
+        facts_free(&facts);
     }
+}
+
+Test(facts, the_own_metastores_port_of_an_argument_beats_all_others)
+{
+    char *const environment[] = {(char *)(uintptr_t) "METASTORE_PORT=9092", NULL};
+    char *const args[] = {(char *)(uintptr_t) "-p", (char *)(uintptr_t) "9093", NULL};
+    struct target target;
+    struct err err = {0};
+    struct facts *facts;
+
+    write_site("hive-site.xml",
+               (const char *const[][2]){{"hive.metastore.use.SSL", "true"}, {NULL, NULL}});
+    facts = facts_read(folder, args, &err);
+    cr_assert(facts, "%s", err.message);
+    cr_assert_eq(facts_own_metastore(facts, environment, &target, &err), 0, "%s", err.message);
+    cr_expect_eq(target.hosts[0].port, 9093);
+    cr_expect(target.tls && target.insecure);
+    target_free(&target);
+    facts_free(&facts);
 }
 
 Test(facts, the_thrift_server_is_found_as_its_own_code_finds_it)
@@ -284,24 +335,23 @@ Test(facts, the_thrift_server_is_found_as_its_own_code_finds_it)
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char *environment[] = {(char *)(uintptr_t)cases[i].variable, NULL};
-        struct target server, ui;
+        struct target server;
         struct err err = {0};
         struct facts *facts;
-        bool has_ui;
 
         write_file("spark-defaults.conf", cases[i].defaults);
         facts = read_facts();
-        cr_assert_eq(facts_thrift_server(facts, environment, &server, &ui, &has_ui, &err), 0,
-                     "case %zu: %s", i, err.message);
+        cr_assert_eq(facts_thrift_server(facts, environment, &server, &err), 0, "case %zu: %s", i,
+                     err.message);
         cr_expect_str_eq(server.hosts[0].name, cases[i].host, "case %zu", i);
         cr_expect_eq(server.hosts[0].port, cases[i].port, "case %zu", i);
         cr_expect_eq(server.http_transport, cases[i].http, "case %zu", i);
         cr_expect_eq(server.tls, cases[i].tls, "case %zu", i);
+        cr_expect_eq(server.insecure, cases[i].tls, "case %zu", i);
         cr_expect_eq(server.lockout, cases[i].lockout, "case %zu", i);
         cr_expect_eq(server.auth, cases[i].auth, "case %zu", i);
         target_free(&server);
-        target_free(&ui);
-        facts_free(facts);
+        facts_free(&facts);
     }
 }
 
@@ -316,21 +366,19 @@ Test(facts, the_http_path_is_made_as_the_server_makes_it)
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char defaults[256];
-        struct target server, ui;
+        struct target server;
         struct err err = {0};
         struct facts *facts;
-        bool has_ui;
 
         snprintf(defaults, sizeof(defaults),
                  "spark.hive.server2.transport.mode http\nspark.hive.server2.thrift.http.path %s\n",
                  cases[i][0]);
         write_file("spark-defaults.conf", defaults);
         facts = read_facts();
-        cr_assert_eq(facts_thrift_server(facts, no_environment, &server, &ui, &has_ui, &err), 0);
+        cr_assert_eq(facts_thrift_server(facts, no_environment, &server, &err), 0);
         cr_expect_str_eq(server.path, cases[i][1]);
         target_free(&server);
-        target_free(&ui);
-        facts_free(facts);
+        facts_free(&facts);
     }
 }
 
@@ -351,23 +399,20 @@ Test(facts, the_ui_is_on_its_port_unless_it_is_off)
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char *environment[] = {(char *)(uintptr_t)cases[i].variable, NULL};
-        struct target server, ui;
+        struct target ui = {0};
         struct err err = {0};
         struct facts *facts;
-        bool has_ui;
 
         write_file("spark-defaults.conf", cases[i].defaults);
         facts = read_facts();
-        cr_assert_eq(facts_thrift_server(facts, environment, &server, &ui, &has_ui, &err), 0);
-        cr_expect_eq(has_ui, cases[i].has_ui, "case %zu", i);
-        if (has_ui) {
+        cr_expect_eq(facts_ui(facts, environment, &ui, &err), cases[i].has_ui, "case %zu", i);
+        if (cases[i].has_ui) {
             cr_expect_str_eq(ui.hosts[0].name, cases[i].host, "case %zu", i);
             cr_expect_eq(ui.hosts[0].port, cases[i].port, "case %zu", i);
             cr_expect(ui.any_status);
         }
-        target_free(&server);
         target_free(&ui);
-        facts_free(facts);
+        facts_free(&facts);
     }
 }
 
@@ -377,17 +422,16 @@ Test(facts, what_is_no_port_is_a_configuration_error_with_the_keys_name)
 
     for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]); i++) {
         char defaults[256];
-        struct target server, ui;
+        struct target server;
         struct err err = {0};
         struct facts *facts;
-        bool has_ui;
 
         snprintf(defaults, sizeof(defaults), "spark.hive.server2.thrift.port %s\n", ports[i]);
         write_file("spark-defaults.conf", defaults);
         facts = read_facts();
-        cr_expect_eq(facts_thrift_server(facts, no_environment, &server, &ui, &has_ui, &err), -1);
+        cr_expect_eq(facts_thrift_server(facts, no_environment, &server, &err), -1);
         cr_expect_eq(err.status, EXIT_CONFIG);
         cr_expect(strstr(err.message, "hive.server2.thrift.port"), "%s", err.message);
-        facts_free(facts);
+        facts_free(&facts);
     }
 }

@@ -69,8 +69,7 @@ static int find_targets(bool allow_derby, size_t *ret_count, struct err *err)
     struct target *targets;
     int result = service.role->find_targets(&service, &targets, ret_count, err);
 
-    if (result == 0)
-        service_free_targets(targets, *ret_count);
+    service_free_targets(targets, *ret_count);
     return result;
 }
 

@@ -11,7 +11,8 @@ static char empty[] = "", names[] = "*PASSWORD* *SECRET* *TOKEN* *KEY*", passed[
 static struct config make_config(void)
 {
     return (struct config){
-        .render = {.target = empty, .secret_names = names, .pass_secrets = passed}};
+        .render = {
+            .target = empty, .secrets = empty, .secret_names = names, .pass_secrets = passed}};
 }
 
 /* Whether the environment that role's service gets has entry. */
@@ -24,7 +25,8 @@ static bool is_passed(const char *role, char *const *environment, const char *en
     struct err err = {0};
     bool found = false;
 
-    cr_assert_eq(service_clean_environment(&service, &command, &err), 0, "%s", err.message);
+    service_clean_environment(&service, &command);
+    cr_assert_eq(command_check(&command, &err), 0, "%s", err.message);
     for (char **e = command.environment; e && *e; e++)
         found = found || strcmp(*e, entry) == 0;
     command_free(&command);
@@ -130,9 +132,10 @@ Test(service, setting_a_variable_replaces_it)
     struct command command = {0};
     struct err err = {0};
 
-    cr_assert_eq(command_set(&command, "A", "1", &err), 0);
-    cr_assert_eq(command_set(&command, "AB", "2", &err), 0);
-    cr_assert_eq(command_set(&command, "A", "3", &err), 0);
+    command_set(&command, "A", "1");
+    command_set(&command, "AB", "2");
+    command_set(&command, "A", "3");
+    cr_assert_eq(command_check(&command, &err), 0);
     cr_expect_str_eq(command.environment[0], "AB=2");
     cr_expect_str_eq(command.environment[1], "A=3");
     cr_expect_null(command.environment[2]);
@@ -162,31 +165,39 @@ Test(service, run_passes_command_and_environment_as_they_are)
 
 Test(service, run_hands_its_waits_and_its_probe_on_with_their_logins)
 {
+    char *const environment[] = {ENTRY("PGPASSWORD=secret"), NULL};
+    char *const waits[] = {ENTRY("tcp://a:1"), ENTRY("postgres://u@b:2/c"), NULL};
+    char *const probe[] = {ENTRY("http://127.0.0.1:3/"), NULL};
     struct config config = make_config();
-    struct target waits[2], probe, *found;
     struct service service = {.role = service_find_role("run"),
                               .config = &config,
+                              .environment = environment,
                               .waits = waits,
-                              .wait_count = 2,
-                              .probe = &probe};
-    struct monitor_plan plan;
+                              .probe = probe};
+    struct monitor_plan plan = {0};
+    struct target *found;
     struct err err = {0};
     size_t count;
 
-    cr_assert_eq(target_parse("tcp://a:1", &waits[0], &err), 0);
-    cr_assert_eq(target_parse("postgres://u@b:2/c", &waits[1], &err), 0);
-    cr_assert_eq(target_set_login(&waits[1], NULL, "secret"), 0);
-    cr_assert_eq(target_parse("http://127.0.0.1:3/", &probe, &err), 0);
     cr_assert_eq(service.role->find_targets(&service, &found, &count, &err), 0, "%s", err.message);
     cr_assert_eq(count, 2);
     cr_expect_str_eq(found[0].hosts[0].name, "a");
+    cr_expect_null(found[0].password);
     cr_expect_str_eq(found[1].password, "secret");
     service_free_targets(found, count);
     cr_assert_eq(service.role->make_plan(&service, &plan, &err), 0);
     cr_expect(plan.has_service && !plan.has_ui);
     cr_expect_eq(plan.service.hosts[0].port, 3);
     monitor_plan_free(&plan);
-    for (size_t i = 0; i < 2; i++)
-        target_free(&waits[i]);
-    target_free(&probe);
+}
+
+Test(service, run_without_a_probe_has_nothing_to_ask)
+{
+    char *const none[] = {NULL};
+    struct service service = {.role = service_find_role("run"), .environment = none, .probe = none};
+    struct monitor_plan plan = {0};
+    struct err err = {0};
+
+    cr_assert_eq(service.role->make_plan(&service, &plan, &err), 0);
+    cr_expect(!plan.has_service);
 }

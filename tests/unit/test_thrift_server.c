@@ -33,7 +33,7 @@ static const struct situation complete = {
     .token_namespace = "spark",
 };
 
-static struct facts *read_defaults(const char *text, struct err *err)
+static struct facts *read_defaults(const char *text, char *const *args, struct err *err)
 {
     char folder[] = "/tmp/sparkpod-test-XXXXXX", path[64];
     struct facts *facts;
@@ -45,7 +45,7 @@ static struct facts *read_defaults(const char *text, struct err *err)
     cr_assert(file);
     fputs(text, file);
     fclose(file);
-    facts = facts_read(folder, err);
+    facts = facts_read(folder, args, err);
     unlink(path);
     rmdir(folder);
     cr_assert(facts, "%s", err->message);
@@ -63,23 +63,19 @@ static int add_confs(const struct situation *situation, struct command *ret, str
                        .image_pull_secrets = TEXT("acr-secret")},
         .shutdown.grace = situation->grace,
     };
-    struct facts *facts = read_defaults(situation->defaults, err);
+    FACTS_AUTO *facts = read_defaults(situation->defaults, (char *const *)situation->args, err);
     struct thrift_server_driver driver = {
         .facts = facts,
         .config = &config,
         .environment = situation->environment,
-        .args = (char *const *)situation->args,
         .namespace = situation->token_namespace,
         .address = "",
         .memory_limit = situation->memory_limit,
         .start = 0x6543210f,
     };
-    int result;
 
     *ret = (struct command){0};
-    result = thrift_server_add_confs(&driver, ret, err);
-    facts_free(facts);
-    return result;
+    return thrift_server_add_confs(&driver, ret, err);
 }
 
 /* The value that the confs give key; NULL if they do not. */
