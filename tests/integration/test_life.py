@@ -93,7 +93,7 @@ def test_started_in_the_wrong_order_it_comes_up_by_itself_and_survives_a_restart
         assert rows == [["apple", "3"], ["pear", "4"]]
         for pod in (thrift, metastore):
             pod.term()
-            assert pod.get("/readyz")[0] in (0, 503)
+            rig.wait_for(lambda p=pod: p.get("/readyz")[0] in (0, 503), what="not ready any more")
             assert pod.wait(60) == 0
             assert pod.tree() == []
         postgres.stop()
