@@ -85,6 +85,9 @@ $(BUILD)/unit/%: tests/unit/%.c $(LIBRARY)
 -include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d)
 
 run: ## start a Thrift Server through sparkpod, run a query, leave it serving
+	@echo "This builds sparkpod, starts a Spark Thrift Server under it, runs a query on it and leaves it"
+	@echo "serving until Ctrl-C."
+	@tests/rig/fetch --missing spark
 	@deps/install build run
 	@$(MAKE) --no-print-directory binary
 	@exec tests/rig/demo
@@ -105,7 +108,9 @@ coverage: ## line coverage of the unit tests
 	@tests/coverage build/coverage
 
 integration: ## the tests against real servers
+	@tests/rig/fetch --missing all
 	@deps/install build test run
+	@tests/rig/fetch all >/dev/null
 	@$(MAKE) --no-print-directory binary
 	@$(PYTEST) tests/integration
 
