@@ -116,6 +116,7 @@ integration: ## the tests against real servers
 
 # What needs no JVM is run against the binary that ships as well.
 integration-release: static
+	@deps/install test
 	@SPARKPOD=build/release/sparkpod $(PYTEST) tests/integration/test_pid1.py \
 	    tests/integration/test_command_line.py
 
