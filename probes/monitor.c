@@ -150,9 +150,8 @@ static void ask_version(struct worker *worker)
  * otherwise, and on the way up the version that tells how to try it is not known yet. */
 static bool ask_all(struct worker *worker)
 {
-    static const struct check_result not_asked = {.state = CHECK_RETRY,
-                                                  .status = EXIT_UNAVAILABLE,
-                                                  .reason = "not asked while another check fails"};
+    static const struct check_result not_asked = {
+        .state = CHECK_RETRY, .status = EXIT_UNAVAILABLE, .reason = "not asked yet"};
     bool live = !worker->plan.has_service || ask(worker, SNAPSHOT_ALIVE);
 
     if (worker->plan.has_ui)

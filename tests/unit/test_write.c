@@ -101,7 +101,7 @@ static void discard(struct set *set)
 static void unshare_mounts(void)
 {
     if (unshare(CLONE_NEWNS) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
-        cr_skip_test("no mount namespace here");
+        cr_assert_fail("no mount namespace: a container has to be privileged");
     cr_assert(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
 }
 
