@@ -33,11 +33,11 @@ int command_usage(const char *name, const char *format, ...) __attribute__((form
 /* The one or the other, as err's status says. */
 int command_refuse(const char *name, const struct err *err);
 
-/* A flag with a value, "--NAME VALUE". */
+/* A flag with a value, "--NAME VALUE", or a switch, "--NAME". */
 struct flag {
     const char *name;
-    char **values; /* where its values go, borrowed from argv */
-    size_t most;   /* how often it may be given */
+    char **values; /* where its values go, borrowed from argv; a switch puts anything there */
+    size_t most;   /* how often it may be given; 0: it is a switch */
 };
 
 /* Read the flags that flags lists (NULL name at the end); optind is at the first operand

@@ -34,12 +34,14 @@ static const struct subcommand {
      "the same PID 1 for any command",
      "Waits for every --wait URL, starts COMMAND, and answers the probes with what --probe URL\n"
      "says (without one: ready while it runs).\n"},
-    {"render", "[--format auto|xml|properties|text] [--secrets DIR]… TEMPLATE OUTPUT",
+    {"render",
+     "[--format auto|xml|properties|text] [--secrets DIR]… TEMPLATE OUTPUT | --check TEMPLATE",
      command_render, "fill a template; '-' is standard input or output",
      "${NAME}, ${NAME:-default} and ${NAME:?message} are filled from the environment, from the\n"
      "file that NAME_FILE names, or from a file NAME in a secrets folder, escaped as the format\n"
      "and the place demand. $${ writes ${. Every fault is listed, then nothing is written.\n"
-     "If TEMPLATE is a folder, all its files are rendered to the folder OUTPUT.\n"},
+     "If TEMPLATE is a folder, all its files are rendered to the folder OUTPUT. --check does all\n"
+     "of it but the writing.\n"},
     {"wait", "[--timeout 5m] URL…", command_wait, "wait until every URL answers in its protocol",
      "URLs: postgres://user@host:port/db  jdbc:postgresql://…  thrift://host:port[,host:port…]\n"
      "      hive2://host:port  jdbc:hive2://…  http(s)://…  tcp://host:port\n"

@@ -35,7 +35,7 @@ static int render(const struct render_file *file, struct variables *variables, s
     log_lines(LOG_ERROR, &report.faults);
     if (result == 0)
         log_info("render", "%s → %s: %zu file%s, %zu placeholder%s filled", file->source,
-                 file->target, report.file_count, report.file_count == 1 ? "" : "s",
+                 file->target ?: "nowhere", report.file_count, report.file_count == 1 ? "" : "s",
                  report.placeholder_count, report.placeholder_count == 1 ? "" : "s");
     render_report_free(&report);
     return result;

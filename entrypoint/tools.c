@@ -56,16 +56,17 @@ int command_flags(const struct invocation *invocation, const struct flag *flags,
     int i;
 
     for (i = 0; flags[i].name; i++)
-        options[i] = (struct option){flags[i].name, required_argument, NULL, i};
+        options[i] = (struct option){flags[i].name, flags[i].most ? required_argument : no_argument,
+                                     NULL, i};
     opterr = 0;
     while ((i = getopt_long(invocation->argc, invocation->argv, strict ? "+:" : ":", options,
                             NULL)) != -1) {
         if (i == '?' || i == ':')
             return command_usage(invocation->argv[0], "unknown or incomplete option %s",
                                  invocation->argv[optind - 1]);
-        if (seen[i] == flags[i].most)
+        if (flags[i].most && seen[i] == flags[i].most)
             return command_usage(invocation->argv[0], "more than %zu --%s", seen[i], flags[i].name);
-        flags[i].values[seen[i]++] = optarg;
+        flags[i].values[flags[i].most ? seen[i]++ : 0] = optarg ?: invocation->argv[0];
     }
     return EXIT_DONE;
 }
@@ -84,8 +85,9 @@ static int write_stdout(const struct buf *text)
 
 int command_render(const struct invocation *invocation)
 {
-    char *config_file = NULL, *format = NULL, *secrets[MAX_FOLDERS + 1] = {NULL};
-    const struct flag flags[] = {{"config", &config_file, 1},
+    char *config_file = NULL, *format = NULL, *check = NULL, *secrets[MAX_FOLDERS + 1] = {NULL};
+    const struct flag flags[] = {{"check", &check, 0},
+                                 {"config", &config_file, 1},
                                  {"format", &format, 1},
                                  {"secrets", secrets, MAX_FOLDERS},
                                  {.name = NULL}};
@@ -99,10 +101,11 @@ int command_render(const struct invocation *invocation)
         return status;
     if (format && render_parse_format(format, &file.format) < 0)
         return command_usage("render", "unknown format %s", format);
-    if (invocation->argc - optind != 2)
-        return command_usage("render", "TEMPLATE and OUTPUT are needed");
+    if (invocation->argc - optind != (check ? 1 : 2))
+        return command_usage("render", check ? "--check takes a TEMPLATE alone"
+                                             : "TEMPLATE and OUTPUT are needed");
     file.source = invocation->argv[optind];
-    file.target = invocation->argv[optind + 1];
+    file.target = check ? NULL : invocation->argv[optind + 1];
     for (char **folder = secrets; *folder; folder++)
         (void)buf_printf(&folders, " %s", *folder);
     status = command_load_config(&config, config_file, invocation->environment);

@@ -69,6 +69,7 @@ def test_wrong_usage_is_64_and_points_to_the_help() -> None:
         ["wait", "postgres://user:word@host/db"],
         ["probe"],
         ["render", "one"],
+        ["render", "--check", "one", "two"],
         ["render", "--format", "yaml", "a", "b"],
         ["run"],
         ["run", "--wait"],
@@ -115,3 +116,23 @@ def test_log_lines_are_json_when_asked_for(work: pathlib.Path) -> None:
     lines = [json.loads(line) for line in run.stderr.splitlines()]
     assert {"ts", "level", "module", "msg"} == set(lines[0])
     assert lines[-1]["msg"] == "exit 0"
+
+
+def test_render_check_finds_every_fault_of_a_folder_and_writes_nothing(work: pathlib.Path) -> None:
+    source = work / "templates"
+    source.mkdir()
+    (source / "hive-site.xml").write_text(
+        "<configuration><property><name>a</name><value>${ONE}</value></property>\n"
+        "<property><name>b</name><value>${TWO}</value></property></configuration>\n"
+    )
+    (source / "spark-defaults.conf").write_text("a=${THREE}\nb ${GOOD}\n")
+    run = rig.run_sparkpod("render", "--check", str(source), env={"GOOD": "g"})
+    assert run.returncode == 65
+    assert re.findall(r"([a-z.-]+:\d+:\d+): ([A-Z]+) is not set", run.stderr) == [
+        ("hive-site.xml:1:47", "ONE"),
+        ("hive-site.xml:2:32", "TWO"),
+        ("spark-defaults.conf:1:3", "THREE"),
+    ]
+    good = {"GOOD": "g", "ONE": "1", "TWO": "2", "THREE": "3"}
+    assert rig.run_sparkpod("render", "--check", str(source), env=good).returncode == 0
+    assert [path.name for path in work.iterdir()] == ["templates"]
