@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -33,8 +34,14 @@ static struct secret *secrets;
 
 void log_open(void)
 {
-    int fd = open("/proc/self/fd/2", O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    struct stat info;
+    int fd = -1;
 
+    /* A file is never full; opened again it would have an offset of its own, and the service would
+     * write over our lines. */
+    if (fstat(STDERR_FILENO, &info) < 0 || !S_ISREG(info.st_mode))
+        fd = open("/proc/self/fd/2", O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    tzset(); /* here, since it allocates: gmtime_r() would do it at the first line */
     if (fd >= 0)
         out.fd = fd;
     out.colour = isatty(STDERR_FILENO) && !getenv("NO_COLOR");
@@ -57,7 +64,7 @@ int log_fd(void)
 
 int log_mask_add(const char *secret, size_t len)
 {
-    struct secret *entry;
+    struct secret *entry, **at;
 
     if (len < LOG_SECRET_MIN_BYTES)
         return 0;
@@ -66,8 +73,11 @@ int log_mask_add(const char *secret, size_t len)
         return -1;
     entry->len = len;
     memcpy(entry->bytes, secret, len);
-    entry->next = secrets;
-    secrets = entry;
+    /* Longest first: a shorter one within it would leave its rest in the clear. */
+    for (at = &secrets; *at && (*at)->len > len; at = &(*at)->next)
+        ;
+    entry->next = *at;
+    *at = entry;
     return 0;
 }
 

@@ -227,18 +227,21 @@ static bool escape(struct buf *out, const char *value, size_t len, bool key)
 {
     if (memchr(value, '\0', len) || !utf8_valid(value, len))
         return false;
-    for (size_t i = 0; i < len; i++) {
-        char c = value[i];
-        const char *short_form = strchr(escaped_bytes, c);
+    for (const char *p = value, *end = value + len, *next = p; p < end; p = next) {
+        const char *short_form = strchr(escaped_bytes, *p);
+        int32_t code = utf8_next(&next, end);
 
         if (short_form)
             (void)buf_printf(out, "\\%c", escape_letters[short_form - escaped_bytes]);
-        else if ((unsigned char)c < ' ' || c == 0x7F)
-            (void)buf_printf(out, "\\u%04X", (unsigned)c);
-        else if (c == '\\' || ((key || i == 0) && strchr(" =:#!", c)))
-            (void)buf_printf(out, "\\%c", c);
+        else if (code > 0xFFFF)
+            (void)buf_printf(out, "\\u%04X\\u%04X", (unsigned)(0xD7C0 + (code >> 10)),
+                             (unsigned)(0xDC00 | (code & 0x3FF)));
+        else if (code < ' ' || code >= 0x7F) /* most readers but Spark's own take Latin-1 */
+            (void)buf_printf(out, "\\u%04X", (unsigned)code);
+        else if (*p == '\\' || ((key || p == value) && strchr(" =:#!", *p)))
+            (void)buf_printf(out, "\\%c", *p);
         else
-            (void)buf_add_char(out, c);
+            (void)buf_add_char(out, *p);
     }
     return true;
 }

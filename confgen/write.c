@@ -84,8 +84,11 @@ int write_stage(struct write_file *file, struct err *err)
 {
     struct stat status;
 
-    if (stat(file->target, &status) == 0 && !S_ISREG(status.st_mode))
-        return err_set(err, EXIT_CONFIG, "%s is not a regular file", file->target);
+    /* /dev/stdout would be replaced, being a link to a file when it is redirected. */
+    if (strncmp(file->target, "/dev/", 5) == 0 ||
+        (stat(file->target, &status) == 0 && !S_ISREG(status.st_mode)))
+        return err_set(err, EXIT_CONFIG, "%s is not a regular file (\"-\" is standard output)",
+                       file->target);
     set_paths(file);
     if (!file->folder || !file->temp)
         return err_set(err, EXIT_INTERNAL, "out of memory");
@@ -100,7 +103,8 @@ static int write_in_place(const struct write_file *file)
 {
     FD_AUTO fd = open(file->target, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
 
-    if (fd < 0 || fd_write_all(fd, buf_str(&file->content), file->content.len) < 0 ||
+    if (fd < 0 || fchmod(fd, new_mode(file->target)) < 0 ||
+        fd_write_all(fd, buf_str(&file->content), file->content.len) < 0 ||
         ftruncate(fd, (off_t)file->content.len) < 0)
         return -1;
     return fsync(fd);

@@ -21,6 +21,13 @@ struct facts {
     struct buf pairs; /* KEY NUL VALUE NUL … */
 };
 
+static void add_exactly(struct facts *facts, const char *key, const char *value, size_t len)
+{
+    buf_add(&facts->pairs, key, strlen(key) + 1);
+    buf_add(&facts->pairs, value, strnlen(value, len));
+    buf_add_char(&facts->pairs, '\0');
+}
+
 /* Without the blanks that String.trim() takes off. */
 static void add(struct facts *facts, const char *key, const char *value, size_t len)
 {
@@ -30,15 +37,18 @@ static void add(struct facts *facts, const char *key, const char *value, size_t 
         value++;
         len--;
     }
-    buf_add(&facts->pairs, key, strlen(key) + 1);
-    buf_add(&facts->pairs, value, strnlen(value, len));
-    buf_add_char(&facts->pairs, '\0');
+    add_exactly(facts, key, value, len);
 }
 
-/* Hadoop reads an empty <value> as unset. */
+/* Hadoop reads an empty <value> as unset. It trims what it reads as a number, a class or a list,
+ * but neither a user nor a password. */
 static int add_hadoop(void *facts, const char *key, const char *value, size_t len)
 {
-    if (len)
+    static const char login[] = "javax.jdo.option.Connection";
+
+    if (len && strncmp(key, login, strlen(login)) == 0 && strcmp(key + strlen(login), "URL") != 0)
+        add_exactly(facts, key, value, len);
+    else if (len)
         add(facts, key, value, len);
     return 0;
 }
@@ -108,18 +118,41 @@ static void add_args(struct facts *facts, char *const *args)
     }
 }
 
+static bool find_properties_file(char *const *args)
+{
+    static const char flag[] = "--properties-file";
+
+    for (; args && *args; args++) {
+        if (strncmp(*args, flag, strlen(flag)) == 0)
+            return true;
+    }
+    return false;
+}
+
 struct facts *facts_read(const char *folder, char *const *args, struct err *err)
 {
+    /* In the order of MetastoreConf.newMetastoreConf(), later ones winning. */
+    static const char *const hadoop_files[] = {"core-site.xml", "hive-site.xml",
+                                               "hivemetastore-site.xml", "metastore-site.xml"};
     struct facts *facts = calloc(1, sizeof(*facts));
+    int result = 0;
 
     if (!facts) {
         err_set(err, EXIT_INTERNAL, "out of memory");
         return NULL;
     }
     facts->pairs = BUF_INIT(4 * MAX_FILE_BYTES);
-    if (read_one(facts, folder, "hive-site.xml", hadoop_xml_read, add_hadoop, err) < 0 ||
-        read_one(facts, folder, "metastore-site.xml", hadoop_xml_read, add_hadoop, err) < 0 ||
+    for (size_t i = 0; i < sizeof(hadoop_files) / sizeof(hadoop_files[0]) && result == 0; i++)
+        result = read_one(facts, folder, hadoop_files[i], hadoop_xml_read, add_hadoop, err);
+    if (result < 0 ||
         read_one(facts, folder, "spark-defaults.conf", properties_read, add_spark, err) < 0) {
+        facts_free(&facts);
+        return NULL;
+    }
+    if (find_properties_file(args)) {
+        err_set(err, EXIT_USAGE,
+                "--properties-file makes Spark ignore the rendered spark-defaults.conf: put its "
+                "settings there, or give them as --conf KEY=VALUE");
         facts_free(&facts);
         return NULL;
     }
@@ -186,6 +219,17 @@ static int parse_own(const char *key, const char *scheme, const char *bind_host,
     return target_parse(buf_str(&url), ret, err) < 0 ? blame(key, err) : 0;
 }
 
+/* Hadoop would expand ${env.X} and ${x} where we read the files as they are. */
+static int refuse_variable(const char *key, const char *value, struct err *err)
+{
+    if (!strstr(value, "${"))
+        return 0;
+    return err_set(err, EXIT_CONFIG,
+                   "%s: \"%.200s\" holds a variable that only Hadoop expands: write ${NAME} in the "
+                   "template instead",
+                   key, value);
+}
+
 int facts_postgres(const struct facts *facts, struct target *ret, struct err *err)
 {
     static const char key[] = "javax.jdo.option.ConnectionURL", kind[] = "jdbc:postgresql:";
@@ -193,6 +237,8 @@ int facts_postgres(const struct facts *facts, struct target *ret, struct err *er
 
     if (!url || strncmp(url, kind, strlen(kind)) != 0)
         return 0;
+    if (refuse_variable(key, url, err) < 0)
+        return -1;
     if (target_parse(url, ret, err) < 0)
         return blame(key, err);
     if (target_set_login(ret, facts_get(facts, "javax.jdo.option.ConnectionUserName"),
@@ -220,6 +266,8 @@ int facts_metastore(const struct facts *facts, struct target *ret, struct err *e
 
     if (!uris || !*uris)
         return 0;
+    if (refuse_variable(key, uris, err) < 0)
+        return -1;
     if (target_parse(uris, ret, err) < 0)
         return blame(key, err);
     if (ret->kind != TARGET_METASTORE) {

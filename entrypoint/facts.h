@@ -10,11 +10,12 @@
 
 struct facts; /* keys and values, a later one of the same key winning; wiped on free */
 
-/* Read hive-site.xml, metastore-site.xml (it beats hive-site.xml, as in MetastoreConf) and
- * spark-defaults.conf from folder, each if it is there, then args (NULL at the end; may be NULL):
+/* Read core-site.xml, hive-site.xml, hivemetastore-site.xml and metastore-site.xml (later ones beat
+ * earlier ones, as in MetastoreConf) and spark-defaults.conf from folder, each if it is there, then
+ * args (NULL at the end; may be NULL):
  * --conf, -c and --hiveconf KEY=VALUE, --master as spark.master, -p as it is. spark.hadoop.* and
  * spark.hive.* are found under the names they get in Hadoop's configuration, too. NULL with err for
- * a file that cannot be read. */
+ * a file that cannot be read, and for --properties-file, which would beat spark-defaults.conf. */
 struct facts *facts_read(const char *folder, char *const *args, struct err *err);
 
 void facts_free(struct facts **facts);

@@ -40,8 +40,10 @@ static const struct subcommand {
      "${NAME}, ${NAME:-default} and ${NAME:?message} are filled from the environment, from the\n"
      "file that NAME_FILE names, or from a file NAME in a secrets folder, escaped as the format\n"
      "and the place demand. $${ writes ${. Every fault is listed, then nothing is written.\n"
-     "If TEMPLATE is a folder, all its files are rendered to the folder OUTPUT. --check does all\n"
-     "of it but the writing.\n"},
+     "The format goes by the name: .xml; .properties and .conf; anything else is text, without\n"
+     "escaping. If TEMPLATE is a folder, its .xml, .properties and .conf files are filled into "
+     "the\n"
+     "folder OUTPUT and the others copied. --check does all of it but the writing.\n"},
     {"wait", "[--timeout 5m] URL…", command_wait, "wait until every URL answers in its protocol",
      "URLs: postgres://user@host:port/db  jdbc:postgresql://…  thrift://host:port[,host:port…]\n"
      "      hive2://host:port  jdbc:hive2://…  http(s)://…  tcp://host:port\n"
@@ -49,8 +51,9 @@ static const struct subcommand {
      "a folder of render.secrets. Timeout 0 waits for ever.\n"},
     {"probe", "live|ready|startup | URL", command_probe,
      "ask the running PID 1, or check one URL once",
-     "live, ready, startup: exit 0 if the sparkpod in this container says so, else 1 and its\n"
-     "reason; for exec probes and HEALTHCHECK. URL: one check, as in `wait`.\n"},
+     "live, ready, startup: exit 0 if the sparkpod on health.port says so, 1 and its reason if "
+     "not,\n"
+     "69 if there is none; for exec probes and HEALTHCHECK. URL: one check, as in `wait`.\n"},
     {"config", "[--config FILE] [--format ini|json]", command_config,
      "show every setting and where it comes from", ""},
     {"version", "", command_version, "show the commit and the versions of the linked libraries",
@@ -114,7 +117,8 @@ int command_usage(const char *name, const char *format, ...)
     va_start(args, format);
     (void)vsnprintf(message, sizeof(message), format, args);
     va_end(args);
-    log_error(name, "%s (see: sparkpod help %s)", message, strcmp(name, "help") == 0 ? "" : name);
+    log_error(name, "%s (see: sparkpod help%s%s)", message, strcmp(name, "help") == 0 ? "" : " ",
+              strcmp(name, "help") == 0 ? "" : name);
     return EXIT_USAGE;
 }
 

@@ -76,7 +76,6 @@ static int run_pod(struct pod *pod, const struct invocation *invocation, const s
         (pod->config.health.port &&
          (listen_fd = server_listen((uint16_t)pod->config.health.port, &err)) < 0))
         return command_refuse(role->name, &err);
-    entry_block_signals();
     status = supervisor_run(&service, invocation->entry, listen_fd, &err);
     return status < 0 ? command_fail(role->name, &err) : status;
 }
@@ -85,7 +84,10 @@ int command_pod(const struct invocation *invocation)
 {
     const struct role *role = service_find_role(invocation->argv[0]);
     struct pod pod = {.config_file = NULL};
-    int status = parse_flags(&pod, invocation, role->has_terminal);
+    int status;
+
+    entry_block_signals(); /* first of all: a SIGTERM may be on its way */
+    status = parse_flags(&pod, invocation, role->has_terminal);
 
     if (status == EXIT_DONE)
         status = command_load_config(&pod.config, pod.config_file, invocation->environment);

@@ -20,8 +20,12 @@ struct entry_state {
  * opened if closed, our core dumps off (soft limit). */
 void entry_normalise(struct entry_state *ret);
 
-/* Block every signal but the synchronous ones. */
+/* Block every signal but the synchronous ones: as PID 1, one that is not blocked and has no handler
+ * is lost. */
 void entry_block_signals(void);
+
+/* A signalfd for them, close-on-exec and non-blocking; -1 with errno. */
+int entry_signal_fd(void);
 
 /* In a child about to exec: everything as it was at entry. */
 void entry_restore(const struct entry_state *state);

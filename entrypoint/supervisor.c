@@ -48,6 +48,8 @@ struct supervisor {
     pid_t child;       /* the service's direct child, 0 once reaped */
     pid_t stop_target; /* the JVM below a wrapper, 0: not known, or the child itself */
     bool gone;         /* EVENT_GONE was raised */
+    bool killing;      /* KILL was sent once */
+    bool unkillable;   /* what is left may not be killed by us */
     struct lifecycle_ending ending;
 };
 
@@ -75,7 +77,8 @@ static void find_stop_target(struct supervisor *s)
     const struct role *role = s->service->role;
     size_t count;
 
-    if (!role->stop_target_word || process_is_alive(s->stop_target))
+    /* A zombie is kept: its status is still to be reaped. */
+    if (!role->stop_target_word || (s->stop_target && kill(s->stop_target, 0) == 0))
         return;
     s->stop_target = 0;
     count = list_descendants(s);
@@ -178,6 +181,7 @@ static void start_worker(struct supervisor *s)
 static void __attribute__((noreturn)) exec_service(const struct supervisor *s)
 {
     struct command command = {0};
+    sigset_t pipe_only;
     struct err err;
     int null;
 
@@ -194,6 +198,10 @@ static void __attribute__((noreturn)) exec_service(const struct supervisor *s)
         if (null >= 0)
             (void)dup2(null, STDIN_FILENO);
     }
+    /* Our own lines may have raised it; unblocked, it would end us before the exec. */
+    (void)sigemptyset(&pipe_only);
+    (void)sigaddset(&pipe_only, SIGPIPE);
+    (void)sigtimedwait(&pipe_only, NULL, &(struct timespec){0});
     entry_restore(s->entry);
     (void)execvpe(command.argv[0], command.argv, command.environment);
     log_error("service", "cannot execute %s: %s", command.argv[0], strerror(errno));
@@ -241,26 +249,34 @@ static void say_late(struct supervisor *s)
 
 static void signal_rest(struct supervisor *s, int signo, bool only_java)
 {
-    size_t count = list_descendants(s), sent = 0;
+    size_t count = list_descendants(s), sent = 0, refused = 0;
 
     for (size_t i = 0; i < count; i++) {
         if ((only_java && !process_is_java(descendants[i])) ||
             (signo == SIGTERM && descendants[i] == s->stop_target))
             continue;
-        (void)kill(descendants[i], signo);
-        sent++;
+        if (kill(descendants[i], signo) == 0)
+            sent++;
+        else if (errno == EPERM)
+            refused++;
     }
-    if (sent)
+    if (sent && !s->killing)
         log_warn("pid1", "SIG%s to %zu process%s that did not end with the service",
                  signal_name(signo), sent, sent == 1 ? "" : "es");
-    else if (only_java)
+    if (only_java && !sent)
         s->deadline_ms = clock_ms(); /* no thread dump to wait for */
+    s->unkillable = signo == SIGKILL && refused && refused == count;
+    if (s->unkillable)
+        log_error("pid1", "%zu process%s of another user cannot be ended", refused,
+                  refused == 1 ? "" : "es");
 }
 
 static void kill_all(struct supervisor *s)
 {
-    s->ending.killed = true;
+    if (!s->gone)
+        s->ending.killed = true;
     signal_rest(s, SIGKILL, false);
+    s->killing = true;
     if (getpid() == 1)
         (void)kill(-1, SIGKILL); /* what has left our tree, too */
 }
@@ -506,6 +522,10 @@ static void loop(struct supervisor *s)
     uint64_t ticks;
 
     while (s->phase != LIFE_END) {
+        if (s->phase >= LIFE_SWEEP && (s->unkillable || list_descendants(s) == 0)) {
+            raise_event(s, EVENT_ALL_GONE);
+            continue;
+        }
         arm_timer(s);
         (void)poll(fds, sizeof(fds) / sizeof(fds[0]), -1);
         (void)!read(s->timer_fd, &ticks, sizeof(ticks));
@@ -513,8 +533,6 @@ static void loop(struct supervisor *s)
         reap(s);
         take_usable(s);
         take_timeouts(s);
-        if (s->phase >= LIFE_SWEEP && list_descendants(s) == 0)
-            raise_event(s, EVENT_ALL_GONE);
     }
 }
 
@@ -528,11 +546,9 @@ static void end_worker(struct supervisor *s)
 
 static int open_descriptors(struct supervisor *s)
 {
-    sigset_t all;
     int ready[2];
 
-    (void)sigfillset(&all);
-    s->signal_fd = signalfd(-1, &all, SFD_CLOEXEC | SFD_NONBLOCK);
+    s->signal_fd = entry_signal_fd();
     s->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     if (s->signal_fd < 0 || s->timer_fd < 0 || pipe2(ready, O_CLOEXEC | O_NONBLOCK) < 0)
         return -1;

@@ -131,13 +131,14 @@ static int open_cancel_fd(void)
     return signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
-static int wait_for_urls(char *const *urls, const struct config *config, char *const *environment)
+static int wait_for_urls(char *const *urls, const struct config *config, char *const *environment,
+                         int cancel_fd)
 {
     struct wait_options options = {
         .timeout_ms = config->wait.timeout,
         .try_timeout_ms = config->health.timeout,
         .fatal_grace_ms = config->wait.fatal_grace,
-        .cancel_fd = open_cancel_fd(),
+        .cancel_fd = cancel_fd,
     };
     struct target targets[SERVICE_MAX_TARGETS] = {0};
     struct err err;
@@ -154,9 +155,10 @@ int command_wait(const struct invocation *invocation)
     char *config_file = NULL, *timeout = NULL;
     const struct flag flags[] = {
         {"config", &config_file, 1}, {"timeout", &timeout, 1}, {.name = NULL}};
+    int cancel_fd = open_cancel_fd(); /* first of all: a SIGTERM may be on its way */
+    int status = command_flags(invocation, flags, false);
     struct config config;
     struct err err;
-    int status = command_flags(invocation, flags, false);
 
     if (status != EXIT_DONE)
         return status;
@@ -168,7 +170,8 @@ int command_wait(const struct invocation *invocation)
         config_set(&config, "wait.timeout", timeout ?: WAIT_TIMEOUT, &err) < 0)
         status = command_refuse("wait", &err);
     if (status == EXIT_DONE)
-        status = wait_for_urls(invocation->argv + optind, &config, invocation->environment);
+        status =
+            wait_for_urls(invocation->argv + optind, &config, invocation->environment, cancel_fd);
     config_free(&config);
     return status;
 }

@@ -20,7 +20,7 @@ static const char *password_of(const struct target *target)
 static bool may_log_in(const struct target *target)
 {
     return target->auth == TARGET_AUTH_PLAIN &&
-           (!target->lockout || (target->user && target->password));
+           ((!target->lockout && !target->user) || (target->user && target->password));
 }
 
 static int connect_hiveserver2(const struct target *target, const struct target_host *host,

@@ -326,3 +326,22 @@ def test_a_thrift_server_that_dies_unasked_passes_its_status_on(
     assert pod.wait(30) == 137
     assert "thrift-server ended with 137" in pod.stderr
     assert pod.tree() == []
+
+
+def test_a_password_with_blanks_at_its_ends_opens_the_database_as_it_does_for_the_jvm(
+    work: pathlib.Path, homes: rig.Homes, sparkpod: Start
+) -> None:
+    stack = Stack(work, homes, password="  two before, one after ")
+    with stack.postgres():
+        metastore = sparkpod("metastore", env=stack.env("metastore"))
+        metastore.wait_ready()
+        assert metastore.stop() == 0
+
+
+def test_an_argument_that_would_switch_the_rendered_file_off_is_refused(
+    stack: Stack, sparkpod: Start
+) -> None:
+    pod = sparkpod(
+        *["thrift-server", "--", "--properties-file", "/x.conf"], env=stack.env("thrift-server")
+    )
+    pods_end_with(pod, 64, "--properties-file makes Spark ignore")

@@ -312,3 +312,89 @@ def test_a_full_stderr_pipe_does_not_block_the_stop(work: pathlib.Path) -> None:
     assert process.wait(timeout=20) == 0
     os.close(read_end)
     os.close(write_end)
+
+
+def test_a_sigterm_before_the_settings_are_read_is_not_lost_by_pid_1(work: pathlib.Path) -> None:
+    settings = work / "settings.fifo"
+    os.mkfifo(settings)
+    argv = [str(rig.sparkpod_binary()), "run", "--config", str(settings), "--", "sleep", "60"]
+    process = rig.Process(
+        "early", [*namespace(), *argv], {**rig.base_env(), "SPARKPOD_HEALTH_PORT": "0"}, work
+    )
+    inner = rig.wait_for(
+        lambda: [p for p in rig.descendants(process.pid) if rig.cmdline(p) == argv], what="PID 1"
+    )[0]
+    time.sleep(0.3)  # it waits for somebody to write to the fifo
+    os.kill(inner, signal.SIGTERM)
+    settings.write_text("")
+    assert process.wait(20) == 0
+    assert "SIGTERM: stopping" in process.stderr
+    assert "run started" not in process.stderr
+
+
+def test_a_leftover_that_needs_kill_does_not_taint_a_clean_stop(
+    sparkpod: Start, work: pathlib.Path
+) -> None:
+    stubborn = f"trap '' TERM; touch {work}/up; while :; do sleep 0.05; done"
+    process = sparkpod(*shell(f'setsid bash -c "{stubborn}" & exec sleep 300'), env=FAST)
+    rig.wait_for((work / "up").exists)
+    process.wait_ready()
+    process.term()
+    # The service obeyed; what it left behind did not.
+    assert process.wait() == 0
+    assert process.tree() == []
+    assert "SIGKILL to" in process.stderr
+
+
+def test_a_log_that_nobody_reads_does_not_end_a_step(work: pathlib.Path) -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    run = subprocess.run(
+        [str(rig.sparkpod_binary()), *shell("exit 7")],
+        env={**rig.base_env(), "SPARKPOD_HEALTH_PORT": "0", "SPARKPOD_LOG_LEVEL": "debug"},
+        stderr=write_end,
+        timeout=30,
+        check=False,
+    )
+    os.close(write_end)
+    assert run.returncode == 7
+
+
+@pytest.mark.parametrize("number", [34, 35, 64])
+def test_a_real_time_signal_goes_to_the_command_and_does_not_end_us(
+    sparkpod: Start, work: pathlib.Path, number: int
+) -> None:
+    script = f"trap 'touch {work}/got' {number}; touch {work}/up; while :; do sleep 0.05; done"
+    process = sparkpod(*shell(script), env=FAST)
+    rig.wait_for((work / "up").exists)
+    os.kill(process.pid, number)
+    rig.wait_for((work / "got").exists)
+    process.term()
+    assert process.wait() == 0
+
+
+@pytest.mark.parametrize("number", [32, 33])
+def test_a_signal_that_libc_keeps_for_itself_is_passed_on_too(sparkpod: Start, number: int) -> None:
+    process = sparkpod("run", "--", "sleep", "300", env=FAST)
+    process.wait_ready()
+    os.kill(process.pid, number)
+    # It is the command that such a signal ends; we report it and leave nothing behind.
+    assert process.wait() == 128 + number
+    assert "run was ended by SIG" in process.stderr
+    assert process.tree() == []
+
+
+def test_our_lines_and_the_services_share_a_log_file(work: pathlib.Path) -> None:
+    log = work / "log"
+    with log.open("w") as file:
+        run = subprocess.run(
+            [str(rig.sparkpod_binary()), *shell("echo one >&2; sleep 0.2; echo two >&2")],
+            env={**rig.base_env(), "SPARKPOD_HEALTH_PORT": "0"},
+            stderr=file,
+            timeout=30,
+            check=False,
+        )
+    assert run.returncode == 0
+    lines = log.read_text().splitlines()
+    assert {"one", "two"} <= set(lines)
+    assert all(line in ("one", "two") or line.startswith("20") for line in lines), lines

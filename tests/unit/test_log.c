@@ -111,6 +111,20 @@ Test(log, secrets_are_masked_wherever_they_stand)
     cr_expect(strstr(text, "now hunter2hunter2 is no secret\n") != NULL);
 }
 
+static void nested_secrets(void)
+{
+    (void)log_mask_add("password123", 11);
+    (void)log_mask_add("password", 8);
+    (void)log_mask_add("my password123 too", 18);
+    log_info("x", "a password123 b password c my password123 too d");
+    log_mask_clear();
+}
+
+Test(log, a_secret_within_another_leaves_nothing_of_it)
+{
+    cr_expect(strstr(captured(nested_secrets), "x: a *** b *** c *** d\n") != NULL);
+}
+
 #define LONG_BYTES (3 * LOG_LINE_BYTES)
 static char long_text[LONG_BYTES + 1];
 

@@ -144,7 +144,7 @@ ParameterizedTestParameters(properties, take_values)
         {"a=b\\\n  ${EQ}", "a=b\\\n  \\=x"},
         {"a=p${BLANKS}q", "a=p\\  xq"},
         {"a=p${CTRL}q", "a=p\\u0001\\t\\f\\n\\r\\u007Fq"},
-        {"a=${UTF8}", "a=\xC3\xA4\xE2\x82\xAC"},
+        {"a=${UTF8}", "a=\\u00E4\\u20AC"},
         {"# ${UNSET}\n ! ${UNSET:?x}\na=1", "# ${UNSET}\n ! ${UNSET:?x}\na=1"},
         {"a=b\\\n# ${V}", "a=b\\\n# x\\\\y=:#!z"},
         {"a=$${V}", "a=${V}"},

@@ -295,8 +295,12 @@ Test(render, says_which_file_cannot_be_read_or_written, .init = enter_home, .fin
          "cannot read gone: No such file or directory"},
         {{"in", "out/a", RENDER_AUTO}, EXIT_CONFIG, "cannot read in: Is a directory"},
         {{"in/big", "out/a", RENDER_AUTO}, EXIT_CONFIG, "in/big is larger than 16 MiB"},
-        {{"in/a", "out", RENDER_AUTO}, EXIT_CONFIG, "out is not a regular file"},
-        {{"in/a", "/dev/full", RENDER_AUTO}, EXIT_CONFIG, "/dev/full is not a regular file"},
+        {{"in/a", "out", RENDER_AUTO},
+         EXIT_CONFIG,
+         "out is not a regular file (\"-\" is standard output)"},
+        {{"in/a", "/dev/full", RENDER_AUTO},
+         EXIT_CONFIG,
+         "/dev/full is not a regular file (\"-\" is standard output)"},
     };
     struct variables *variables = variables_of_test();
     struct render_report report;
