@@ -4,6 +4,7 @@
 #include "common/log.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdint.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
@@ -27,7 +28,7 @@ void entry_normalise(struct entry_state *ret)
     (void)sigaction(SIGCHLD, NULL, &action);
     ret->sigchld_ignored = action.sa_handler == SIG_IGN;
     (void)signal(SIGCHLD, SIG_DFL);
-    (void)sigprocmask(SIG_BLOCK, NULL, &ret->mask);
+    (void)syscall(SYS_rt_sigprocmask, SIG_BLOCK, NULL, &ret->mask, sizeof(ret->mask));
 
     (void)getrlimit(RLIMIT_CORE, &ret->core);
     none = ret->core;
@@ -66,7 +67,7 @@ void entry_restore(const struct entry_state *state)
     (void)setrlimit(RLIMIT_CORE, &state->core);
     if (state->sigchld_ignored)
         (void)signal(SIGCHLD, SIG_IGN);
-    (void)sigprocmask(SIG_SETMASK, &state->mask, NULL);
+    (void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &state->mask, NULL, sizeof(state->mask));
 }
 
 static void close_between(int first, int last)

@@ -4,14 +4,14 @@
 #ifndef SPARKPOD_ENTRYPOINT_STEP_H
 #define SPARKPOD_ENTRYPOINT_STEP_H
 
-#include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/resource.h>
 #include <sys/types.h>
 
 /* How this process was when it was started: what the service is to find. */
 struct entry_state {
-    sigset_t mask;
+    uint64_t mask; /* the kernel's own set of signals */
     bool sigchld_ignored;
     struct rlimit core;
 };

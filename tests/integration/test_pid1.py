@@ -373,17 +373,6 @@ def test_a_real_time_signal_goes_to_the_command_and_does_not_end_us(
     assert process.wait() == 0
 
 
-@pytest.mark.parametrize("number", [32, 33])
-def test_a_signal_that_libc_keeps_for_itself_is_passed_on_too(sparkpod: Start, number: int) -> None:
-    process = sparkpod("run", "--", "sleep", "300", env=FAST)
-    process.wait_ready()
-    os.kill(process.pid, number)
-    # It is the command that such a signal ends; we report it and leave nothing behind.
-    assert process.wait() == 128 + number
-    assert "run was ended by SIG" in process.stderr
-    assert process.tree() == []
-
-
 def test_our_lines_and_the_services_share_a_log_file(work: pathlib.Path) -> None:
     log = work / "log"
     with log.open("w") as file:
