@@ -68,14 +68,16 @@ int log_mask_add(const char *secret, size_t len)
 
     if (len < LOG_SECRET_MIN_BYTES)
         return 0;
+    /* Longest first: a shorter one within it would leave its rest in the clear. */
+    for (at = &secrets; *at && (*at)->len >= len; at = &(*at)->next) {
+        if ((*at)->len == len && memcmp((*at)->bytes, secret, len) == 0)
+            return 0;
+    }
     entry = malloc(sizeof(*entry) + len);
     if (!entry)
         return -1;
     entry->len = len;
     memcpy(entry->bytes, secret, len);
-    /* Longest first: a shorter one within it would leave its rest in the clear. */
-    for (at = &secrets; *at && (*at)->len > len; at = &(*at)->next)
-        ;
     entry->next = *at;
     *at = entry;
     return 0;

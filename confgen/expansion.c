@@ -13,6 +13,7 @@
 #define FIRST_MARK 0x100000
 #define MAX_MARKS 0xFFFE
 #define MARK_BYTES 4
+#define MARK_LEAD 0xF4 /* the first of them */
 
 #define SHOWN_NAME_BYTES 200
 
@@ -21,8 +22,6 @@ struct expansion_value {
     const char *value; /* borrowed from the variables */
     size_t len;
 };
-
-const struct template_position expansion_top = {.line = 1, .column = 1};
 
 void expansion_init(struct expansion *expansion, const char *file, const char *data, size_t len,
                     size_t max_bytes, struct variables *variables, struct buf *faults)
@@ -54,18 +53,37 @@ const struct template_position *expansion_locate(struct expansion *expansion, si
     return &expansion->position;
 }
 
+static void add_line(const struct expansion *expansion, struct buf *lines,
+                     const struct template_position *position, const char *format, va_list args)
+{
+    char message[ERR_MESSAGE_BYTES];
+
+    (void)vsnprintf(message, sizeof(message), format, args);
+    (void)buf_printf(lines, "%s:%zu:%zu: %s\n", expansion->file, position->line, position->column,
+                     message);
+}
+
 void expansion_fault(struct expansion *expansion, const struct template_position *position,
                      const char *format, ...)
 {
-    char message[ERR_MESSAGE_BYTES];
     va_list args;
 
-    va_start(args, format);
-    (void)vsnprintf(message, sizeof(message), format, args);
-    va_end(args);
     expansion->fault_count++;
-    (void)buf_printf(expansion->faults, "%s:%zu:%zu: %s\n", expansion->file, position->line,
-                     position->column, message);
+    va_start(args, format);
+    add_line(expansion, expansion->faults, position, format, args);
+    va_end(args);
+}
+
+void expansion_note(struct expansion *expansion, struct buf *lines, size_t offset,
+                    const char *format, ...)
+{
+    va_list args;
+
+    if (!lines)
+        return;
+    va_start(args, format);
+    add_line(expansion, lines, expansion_locate(expansion, offset), format, args);
+    va_end(args);
 }
 
 /* How much of a name or message to show. */
@@ -130,12 +148,35 @@ static size_t mark_count(const struct expansion *expansion)
     return expansion->values.len / sizeof(struct expansion_value);
 }
 
+/* Say where a value comes from and how it is escaped; variable is NULL for a default. */
+static void list(struct expansion *expansion, const struct template_token *token,
+                 const struct variable *variable, const struct expansion_place *place)
+{
+    int width = shown(token->name_len, SHOWN_NAME_BYTES);
+    const char *name = expansion->data + token->name;
+
+    if (!variable)
+        expansion_note(expansion, expansion->listing, token->start,
+                       "%.*s: the default, as it is written", width, name);
+    else
+        expansion_note(expansion, expansion->listing, token->start, "%.*s: %sfrom %s, as %s", width,
+                       name, variable->secret ? "a secret " : "",
+                       variable->file ?: "the environment", place->name);
+}
+
 static void put_value(struct expansion *expansion, const struct template_token *token,
-                      const struct variable *variable, expansion_escape_fn escape)
+                      const struct variable *variable, const struct expansion_place *place)
 {
     const struct expansion_value value = {*token, variable->value, variable->len};
 
-    if (!escape(&expansion->result, variable->value, variable->len))
+    list(expansion, token, variable, place);
+    if (variable->secret)
+        expansion_note(expansion, expansion->published, token->start,
+                       "%.*s is a secret, and Spark copies this file into a ConfigMap for its "
+                       "executors: put the setting into spark-defaults.conf as spark.hadoop.…, or "
+                       "set spark.kubernetes.executor.disableConfigMap=true there",
+                       shown(token->name_len, SHOWN_NAME_BYTES), expansion->data + token->name);
+    if (!place->escape(&expansion->result, variable->value, variable->len))
         name_fault(expansion, token,
                    " holds bytes that cannot stand here: a control character, or not UTF-8");
     utf8_add(&expansion->marked, (uint32_t)(FIRST_MARK + mark_count(expansion)));
@@ -144,7 +185,7 @@ static void put_value(struct expansion *expansion, const struct template_token *
 }
 
 static void put_placeholder(struct expansion *expansion, const struct template_token *token,
-                            expansion_escape_fn escape)
+                            const struct expansion_place *place)
 {
     const char *name = expansion->data + token->name;
     struct variable variable;
@@ -160,9 +201,10 @@ static void put_placeholder(struct expansion *expansion, const struct template_t
                    " holds tcp://…, the address of a Kubernetes Service of that name: set it in "
                    "the pod, or set enableServiceLinks: false there");
     } else if (found && variable.len) {
-        put_value(expansion, token, &variable, escape);
+        put_value(expansion, token, &variable, place);
         return;
     } else if (token->kind == TEMPLATE_DEFAULT) {
+        list(expansion, token, NULL, place);
         add_both(expansion, expansion->data + token->word, token->word_len);
         return;
     } else {
@@ -172,7 +214,7 @@ static void put_placeholder(struct expansion *expansion, const struct template_t
 }
 
 void expansion_put(struct expansion *expansion, const struct template_token *token,
-                   expansion_escape_fn escape)
+                   const struct expansion_place *place)
 {
     switch (token->kind) {
     case TEMPLATE_LITERAL:
@@ -188,18 +230,18 @@ void expansion_put(struct expansion *expansion, const struct template_token *tok
     case TEMPLATE_REQUIRED:
     case TEMPLATE_DEFAULT:
     case TEMPLATE_MESSAGE:
-        put_placeholder(expansion, token, escape);
+        put_placeholder(expansion, token, place);
         break;
     }
     expansion->pos = token->end;
 }
 
-void expansion_put_to(struct expansion *expansion, size_t end, expansion_escape_fn escape)
+void expansion_put_to(struct expansion *expansion, size_t end, const struct expansion_place *place)
 {
     while (expansion->pos < end) {
         struct template_token token = template_next(expansion->data, expansion->pos, end);
 
-        expansion_put(expansion, &token, escape);
+        expansion_put(expansion, &token, place);
     }
 }
 
@@ -255,15 +297,43 @@ static int next_byte(const struct expansion *expansion, struct walk *walk)
     return (unsigned char)(walk->value ? walk->value->value[walk->used++] : walk->p[-1]);
 }
 
+/* The first mark at p or behind it, with its value; the end and NULL if there is none. */
+static const char *find_mark(const struct expansion *expansion, const char *p, const char *end,
+                             const struct expansion_value **ret_value)
+{
+    for (; (p = memchr(p, MARK_LEAD, (size_t)(end - p))) != NULL; p++) {
+        *ret_value = value_at(expansion, p, end);
+        if (*ret_value)
+            return p;
+    }
+    *ret_value = NULL;
+    return end;
+}
+
+/* Move *p behind these bytes if they stand there. */
+static bool skip(const char **p, const char *end, const char *bytes, size_t len)
+{
+    if ((size_t)(end - *p) < len || memcmp(*p, bytes, len) != 0)
+        return false;
+    *p += len;
+    return true;
+}
+
 bool expansion_equal(const struct expansion *expansion, const char *text, size_t len,
                      const char *actual, size_t actual_len)
 {
-    struct walk walk = walk_over(text, len);
+    const char *end = text + len, *actual_end = actual + actual_len;
+    const struct expansion_value *value;
 
-    for (size_t i = 0; i < actual_len; i++)
-        if (next_byte(expansion, &walk) != (unsigned char)actual[i])
+    do {
+        const char *mark = find_mark(expansion, text, end, &value);
+
+        if (!skip(&actual, actual_end, text, (size_t)(mark - text)) ||
+            (value && !skip(&actual, actual_end, value->value, value->len)))
             return false;
-    return next_byte(expansion, &walk) < 0;
+        text = mark + MARK_BYTES;
+    } while (value);
+    return actual == actual_end;
 }
 
 /* A "${" is new if one of its bytes is of a value. */
@@ -307,6 +377,11 @@ static void judge_ends(struct expansion *expansion, struct walk walk)
 
 void expansion_judge(struct expansion *expansion, const char *text, size_t len, bool trims)
 {
+    const struct expansion_value *value;
+
+    (void)find_mark(expansion, text, text + len, &value);
+    if (!value)
+        return;
     judge_variables(expansion, walk_over(text, len));
     if (trims)
         judge_ends(expansion, walk_over(text, len));

@@ -15,9 +15,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Append value, which is not empty, as the format writes it in this place. false: the format cannot
- * carry these bytes; what was appended does not matter then. */
-typedef bool (*expansion_escape_fn)(struct buf *out, const char *value, size_t len);
+/* A place that a placeholder may stand in. */
+struct expansion_place {
+    const char *name; /* for people: "XML text" */
+    /* Append value, which is not empty, as the format writes it in this place. false: the format
+     * cannot carry these bytes; what was appended does not matter then. */
+    bool (*escape)(struct buf *out, const char *value, size_t len);
+};
 
 struct expansion {
     const char *file; /* as it is called in faults */
@@ -26,6 +30,9 @@ struct expansion {
     size_t pos; /* how far the template was expanded */
     struct variables *variables;
     struct buf *faults;       /* a line each is appended: FILE:LINE:COL: message */
+    struct buf *warnings;     /* the same; may be NULL, as may the next two */
+    struct buf *listing;      /* where each placeholder's value comes from, and its place */
+    struct buf *published;    /* the placeholders that put a secret, as faults */
     size_t fault_count;       /* the result is worth nothing unless this is 0 */
     size_t placeholder_count; /* so far, those with a fault included */
     struct buf result;
@@ -48,19 +55,16 @@ void expansion_free(struct expansion *expansion);
 void expansion_copy_to(struct expansion *expansion, size_t end);
 
 /* Expand the template up to the offset end. */
-void expansion_put_to(struct expansion *expansion, size_t end, expansion_escape_fn escape);
+void expansion_put_to(struct expansion *expansion, size_t end, const struct expansion_place *place);
 
 /* Put one token, which begins where the expansion stands: a literal or a default as it is written,
  * a value escaped. */
 void expansion_put(struct expansion *expansion, const struct template_token *token,
-                   expansion_escape_fn escape);
+                   const struct expansion_place *place);
 
 /* A name or key begins; when it ended, it is a fault if a placeholder left it empty. */
 void expansion_begin_name(struct expansion *expansion);
 void expansion_end_name(struct expansion *expansion);
-
-/* Line 1, column 1: for faults of the whole file. */
-extern const struct template_position expansion_top;
 
 /* The position of an offset of the template, valid until the next call. */
 const struct template_position *expansion_locate(struct expansion *expansion, size_t offset);
@@ -68,6 +72,11 @@ const struct template_position *expansion_locate(struct expansion *expansion, si
 /* Add a fault. The message must not hold any value. */
 void expansion_fault(struct expansion *expansion, const struct template_position *position,
                      const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Append FILE:LINE:COL: message for an offset of the template to lines: warnings, listing or
+ * published; nothing if that is NULL. */
+void expansion_note(struct expansion *expansion, struct buf *lines, size_t offset,
+                    const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 /* Whether actual, read from the result, is what text, read from the marked text, stands for. */
 bool expansion_equal(const struct expansion *expansion, const char *text, size_t len,

@@ -1,127 +1,9 @@
 #include "confgen/hadoop_xml.h"
 
-#include "confgen/utf8.h"
+#include "confgen/xml_flat.h"
 
-#include <libxml/parser.h>
-#include <libxml/tree.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
-#include <strings.h>
-
-/* ---- parsing ---- */
-
-/* Why a document was refused. */
-struct problem {
-    struct template_position position;
-    bool quotes; /* the message holds text of the document */
-    char message[256];
-};
-
-static void free_document(xmlDocPtr *doc)
-{
-    xmlFreeDoc(*doc);
-    *doc = NULL;
-}
-#define DOCUMENT_AUTO __attribute__((cleanup(free_document))) xmlDocPtr
-
-static void free_string(xmlChar **string)
-{
-    if (*string)
-        xmlFree(*string);
-}
-#define XML_STRING_AUTO __attribute__((cleanup(free_string))) xmlChar *
-
-/* Keep the first problem, which the later ones follow from. */
-static void add_problem(struct problem *problem, struct template_position position,
-                        const char *message)
-{
-    if (problem->message[0])
-        return;
-    problem->position = position;
-    (void)snprintf(problem->message, sizeof(problem->message), "%s", message);
-    problem->message[strcspn(problem->message, "\n")] = '\0';
-}
-
-/* libxml2's structured error handler. */
-static void keep_error(void *user, const xmlError *error)
-{
-    struct problem *problem = ((xmlParserCtxtPtr)user)->_private;
-
-    if (problem->message[0] || error->level < XML_ERR_ERROR)
-        return;
-    problem->quotes = error->str1 != NULL;
-    add_problem(problem,
-                (struct template_position){.line = error->line > 0 ? (size_t)error->line : 1,
-                                           .column = error->int2 > 0 ? (size_t)error->int2 : 1},
-                error->message ? error->message : "malformed");
-}
-
-/* Called before the declarations in a DOCTYPE are read. */
-static void refuse_doctype(void *user, const xmlChar *name, const xmlChar *external_id,
-                           const xmlChar *system_id)
-{
-    xmlParserCtxtPtr context = user;
-
-    (void)name, (void)external_id, (void)system_id;
-    add_problem(context->_private,
-                (struct template_position){.line = (size_t)context->input->line, .column = 1},
-                "a DOCTYPE is not accepted: remove it");
-    xmlStopParser(context);
-}
-
-static bool is_xml_char(int32_t code)
-{
-    return code >= ' ' ? code != 0xFFFE && code != 0xFFFF
-                       : code == '\t' || code == '\n' || code == '\r';
-}
-
-/* How many of the bytes XML can hold, from the first one on. */
-static size_t xml_span(const char *data, size_t len)
-{
-    const char *p = data, *end = data + len, *stop = p;
-
-    while (p < end && is_xml_char(utf8_next(&p, end)))
-        stop = p;
-    return (size_t)(stop - data);
-}
-
-/* Parse a document; CDATA becomes text. NULL with *problem. */
-static xmlDocPtr parse(const char *data, size_t len, struct problem *problem)
-{
-    static const int options =
-        XML_PARSE_NONET | XML_PARSE_NOCDATA | XML_PARSE_NOERROR | XML_PARSE_NOWARNING;
-    size_t span = xml_span(data, len);
-    xmlParserCtxtPtr context;
-    xmlDocPtr doc = NULL;
-
-    *problem = (struct problem){0};
-    if (span < len) {
-        struct template_position position = {0};
-
-        template_locate(data, span, &position);
-        add_problem(problem, position,
-                    "XML cannot hold this byte: a control character, or not UTF-8");
-        return NULL;
-    }
-    context = xmlNewParserCtxt();
-    if (context) {
-        context->_private = problem;
-        context->sax->serror = (xmlStructuredErrorFunc)keep_error;
-        context->sax->internalSubset = refuse_doctype;
-        doc = xmlCtxtReadMemory(context, data, (int)len, NULL, NULL, options);
-        xmlFreeParserCtxt(context);
-    }
-    if (!doc)
-        add_problem(problem, expansion_top, "not well-formed XML");
-    else if (doc->encoding && strcasecmp((const char *)doc->encoding, "UTF-8") != 0)
-        add_problem(problem, expansion_top, "the encoding has to be UTF-8");
-    else if (doc->version && !xmlStrEqual(doc->version, BAD_CAST "1.0"))
-        add_problem(problem, expansion_top, "the XML version has to be 1.0");
-    if (problem->message[0])
-        free_document(&doc);
-    return doc;
-}
 
 /* ---- escaping ---- */
 
@@ -180,6 +62,10 @@ static bool escape_cdata(struct buf *out, const char *value, size_t len)
         (void)buf_add_str(out, "]]><![CDATA[");
     return true;
 }
+
+const struct expansion_place hadoop_xml_text = {"XML text", escape_text};
+const struct expansion_place hadoop_xml_attribute = {"an XML attribute", escape_attribute};
+static const struct expansion_place cdata_place = {"CDATA", escape_cdata};
 
 /* ---- expanding ---- */
 
@@ -279,7 +165,7 @@ static void scan_text(struct scan *scan, size_t end)
 
     if (expansion->pos < scan->keep_from)
         expansion->pos = scan->keep_from < end ? scan->keep_from : end;
-    expansion_put_to(expansion, end < scan->keep_to ? end : scan->keep_to, escape_text);
+    expansion_put_to(expansion, end < scan->keep_to ? end : scan->keep_to, &hadoop_xml_text);
     expansion->pos = end;
 }
 
@@ -332,7 +218,7 @@ static void scan_start_tag(struct scan *scan, size_t name)
             continue;
         expansion_copy_to(expansion, p);
         p = behind(expansion, p, quote);
-        expansion_put_to(expansion, p - 1, escape_attribute);
+        expansion_put_to(expansion, p - 1, &hadoop_xml_attribute);
     }
     expansion_copy_to(expansion, p);
     if (expansion->data[p - 2] != '/')
@@ -351,7 +237,7 @@ static void scan_document(struct scan *scan)
             break;
         case CDATA:
             expansion_copy_to(expansion, expansion->pos + strlen("<![CDATA["));
-            expansion_put_to(expansion, end - strlen("]]>"), escape_cdata);
+            expansion_put_to(expansion, end - strlen("]]>"), &cdata_place);
             expansion_copy_to(expansion, end);
             break;
         case START_TAG:
@@ -368,65 +254,50 @@ static void scan_document(struct scan *scan)
     }
 }
 
-/* ---- comparing ---- */
+/* ---- verifying ---- */
 
-static size_t text_len(const xmlChar *text)
+/* Judge what the marked text came to: each attribute's value, and the text of each setting as a
+ * whole, since Hadoop reads a <value> across comments and unknown elements in it. */
+static void judge(struct expansion *expansion, const struct buf *flat)
 {
-    return text ? strlen((const char *)text) : 0;
-}
+    BUF_AUTO text = BUF_INIT(flat->len);
+    struct xml_piece piece;
+    size_t pos = 0, depth = 0;
 
-/* Judge the own text of an element or attribute as a whole, comments in it notwithstanding. */
-static void judge_text(struct expansion *expansion, const xmlNode *node)
-{
-    BUF_AUTO text = BUF_INIT(expansion->marked.max);
-
-    for (const xmlNode *child = node->children; child; child = child->next)
-        if (child->type == XML_TEXT_NODE)
-            (void)buf_add(&text, child->content, text_len(child->content));
-    expansion_judge(expansion, buf_str(&text), text.len, false);
-}
-
-/* Compare the siblings from these two on, with all that is in them. To libxml2 an attribute is a
- * node as well, and its text a child. */
-static bool same_nodes(struct expansion *expansion, const xmlNode *marked, const xmlNode *actual)
-{
-    for (; marked && actual; marked = marked->next, actual = actual->next) {
-        bool same = marked->type == actual->type && xmlStrEqual(marked->name, actual->name);
-
-        judge_text(expansion, marked);
-        if (same && marked->type == XML_ELEMENT_NODE)
-            same = same_nodes(expansion, (const xmlNode *)marked->properties,
-                              (const xmlNode *)actual->properties);
-        else if (same && marked->type != XML_ATTRIBUTE_NODE)
-            same =
-                expansion_equal(expansion, (const char *)marked->content, text_len(marked->content),
-                                (const char *)actual->content, text_len(actual->content));
-        if (!same || !same_nodes(expansion, marked->children, actual->children))
-            return false;
+    while (xml_next_piece(flat, &pos, &piece)) {
+        depth += piece.kind == XML_ELEMENT;
+        if ((piece.kind == XML_ELEMENT || piece.kind == XML_END) && depth <= 3) {
+            expansion_judge(expansion, buf_str(&text), text.len, false);
+            buf_clear(&text);
+        }
+        depth -= piece.kind == XML_END;
+        if (piece.kind == XML_VALUE)
+            expansion_judge(expansion, piece.text, piece.len, false);
+        else if (piece.kind == XML_TEXT)
+            (void)buf_add(&text, piece.text, piece.len);
     }
-    return !marked && !actual;
 }
 
 static void verify(struct expansion *expansion)
 {
-    struct problem problem;
-    DOCUMENT_AUTO marked = NULL;
-    DOCUMENT_AUTO result = NULL;
+    BUF_AUTO marked = BUF_INIT(expansion->marked.len);
+    BUF_AUTO result = BUF_INIT(expansion->result.len);
+    struct xml_problem problem;
 
-    marked = parse(buf_str(&expansion->marked), expansion->marked.len, &problem);
-    if (!marked) {
+    if (xml_flatten(buf_str(&expansion->marked), expansion->marked.len, &marked, &problem) < 0) {
         expansion_fault(expansion, &problem.position, "once expanded: %s", problem.message);
         return;
     }
+    judge(expansion, &marked);
     /* From here on libxml2's words may hold values. */
-    result = parse(buf_str(&expansion->result), expansion->result.len, &problem);
-    if (!result || !same_nodes(expansion, marked->children, result->children))
-        expansion_fault(expansion, &expansion_top,
+    if (xml_flatten(buf_str(&expansion->result), expansion->result.len, &result, &problem) < 0 ||
+        !expansion_equal(expansion, buf_str(&marked), marked.len, buf_str(&result), result.len))
+        expansion_fault(expansion, &template_top,
                         "the result does not read back as the template with its values");
 }
 
 /* libxml2 rejected the template; say what it cannot know. */
-static void template_fault(struct expansion *expansion, const struct problem *problem)
+static void template_fault(struct expansion *expansion, const struct xml_problem *problem)
 {
     const char *hint = "";
     size_t p = 0;
@@ -442,10 +313,9 @@ static void template_fault(struct expansion *expansion, const struct problem *pr
 void hadoop_xml_expand(struct expansion *expansion)
 {
     struct scan scan = {.expansion = expansion};
-    struct problem problem;
-    DOCUMENT_AUTO document = parse(expansion->data, expansion->len, &problem);
+    struct xml_problem problem;
 
-    if (!document) {
+    if (xml_flatten(expansion->data, expansion->len, NULL, &problem) < 0) {
         template_fault(expansion, &problem);
         return;
     }
@@ -469,54 +339,109 @@ static char *trim(char *text)
     return text;
 }
 
-static bool is_element(const xmlNode *node, const char *name)
+/* Where a pass over a finished file stands. */
+struct reading {
+    size_t depth;
+    struct buf name, value; /* of the property */
+    struct buf text;        /* of the element in it */
+    struct buf *target;     /* the name or value that the element or attribute gives; or NULL */
+    bool in_property;
+};
+
+static bool is(const struct xml_piece *piece, const char *word)
 {
-    return node->type == XML_ELEMENT_NODE && xmlStrEqual(node->name, BAD_CAST name);
+    return piece->len == strlen(word) && memcmp(piece->text, word, piece->len) == 0;
 }
 
-/* Put the element's text in the place of *text unless it is empty. */
-static void take_text(const xmlNode *element, xmlChar **text)
+static struct buf *target_of(struct reading *reading, const struct xml_piece *piece)
 {
-    XML_STRING_AUTO content = xmlNodeGetContent(element);
+    if (!reading->in_property)
+        return NULL;
+    return is(piece, "name") ? &reading->name : is(piece, "value") ? &reading->value : NULL;
+}
 
-    if (text_len(content)) {
-        xmlFree(*text);
-        *text = content;
-        content = NULL;
+/* An empty text leaves what the attribute or an element before it said. */
+static void take(struct buf *target, const char *text, size_t len)
+{
+    if (!target || len == 0)
+        return;
+    buf_clear(target);
+    (void)buf_add(target, text, len);
+}
+
+static void begin_element(struct reading *reading, const struct xml_piece *piece)
+{
+    reading->depth++;
+    if (reading->depth == 2) {
+        reading->in_property = is(piece, "property");
+        buf_clear(&reading->name);
+        buf_clear(&reading->value);
+    } else if (reading->depth == 3) {
+        reading->target = target_of(reading, piece);
+        buf_clear(&reading->text);
     }
 }
 
-static int read_property(xmlNodePtr property, pairs_fn fn, void *context)
+static int end_element(struct reading *reading, pairs_fn fn, void *context)
 {
-    XML_STRING_AUTO name = xmlGetNoNsProp(property, BAD_CAST "name");
-    XML_STRING_AUTO value = xmlGetNoNsProp(property, BAD_CAST "value");
+    size_t depth = reading->depth--;
 
-    for (xmlNodePtr child = property->children; child; child = child->next) {
-        if (is_element(child, "name"))
-            take_text(child, &name);
-        else if (is_element(child, "value"))
-            take_text(child, &value);
-    }
-    if (!name || text_len(value) == 0)
+    if (depth == 3)
+        take(reading->target, buf_str(&reading->text), reading->text.len);
+    if (depth != 2 || reading->name.len == 0 || reading->value.len == 0)
         return 0;
-    return fn(context, trim((char *)name), (const char *)value, text_len(value));
+    return fn(context, trim(reading->name.data), buf_str(&reading->value), reading->value.len);
+}
+
+static int read_flat(const struct buf *flat, struct reading *reading, pairs_fn fn, void *context)
+{
+    struct xml_piece piece;
+    size_t pos = 0;
+    int result = 0;
+
+    while (result == 0 && xml_next_piece(flat, &pos, &piece)) {
+        switch (piece.kind) {
+        case XML_ELEMENT:
+            begin_element(reading, &piece);
+            break;
+        case XML_ATTRIBUTE:
+            if (reading->depth == 2)
+                reading->target = target_of(reading, &piece);
+            break;
+        case XML_VALUE:
+            if (reading->depth == 2)
+                take(reading->target, piece.text, piece.len);
+            break;
+        case XML_TEXT:
+            if (reading->depth >= 3)
+                (void)buf_add(&reading->text, piece.text, piece.len);
+            break;
+        case XML_END:
+            result = end_element(reading, fn, context);
+            break;
+        }
+    }
+    return result;
 }
 
 int hadoop_xml_read(const char *data, size_t len, pairs_fn fn, void *context, struct err *err)
 {
-    struct problem problem;
-    DOCUMENT_AUTO document = parse(data, len, &problem);
-    const xmlNode *root;
+    BUF_AUTO flat = BUF_INIT(len);
+    struct reading reading = {.name = BUF_INIT(len), .value = BUF_INIT(len), .text = BUF_INIT(len)};
+    struct xml_problem problem;
+    struct xml_piece root;
+    size_t pos = 0;
+    int result;
 
-    if (!document)
+    if (xml_flatten(data, len, &flat, &problem) < 0)
         return err_set(err, EXIT_DATA, "line %zu, column %zu: %s", problem.position.line,
                        problem.position.column,
                        problem.quotes ? "not well-formed XML" : problem.message);
-    root = xmlDocGetRootElement(document);
-    if (!is_element(root, "configuration"))
+    if (!xml_next_piece(&flat, &pos, &root) || !is(&root, "configuration"))
         return err_set(err, EXIT_DATA, "the root element is not <configuration>");
-    for (xmlNodePtr child = root->children; child; child = child->next)
-        if (is_element(child, "property") && read_property(child, fn, context) < 0)
-            return -1;
-    return 0;
+    result = read_flat(&flat, &reading, fn, context);
+    buf_free(&reading.name);
+    buf_free(&reading.value);
+    buf_free(&reading.text);
+    return result;
 }

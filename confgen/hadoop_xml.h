@@ -13,6 +13,9 @@
 
 #include <stddef.h>
 
+/* Text and attribute values of elements. */
+extern const struct expansion_place hadoop_xml_text, hadoop_xml_attribute;
+
 /* Expand the template into expansion->result, or add faults. Placeholders stand in text, attribute
  * values and CDATA; those in comments and processing instructions stay. The template's own blanks
  * around a property's <name> and <value> are dropped, since Hadoop does not trim values, unless the

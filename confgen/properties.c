@@ -4,9 +4,11 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define LINE_MAX_BYTES ((size_t)16 << 20)
+#define MAX_DUPLICATES 20 /* that are shown */
 
 /* A backslash and one of the letters stand for the byte of the same place. */
 static const char escape_letters[] = "tnrf", escaped_bytes[] = "\t\n\r\f";
@@ -258,6 +260,9 @@ static bool escape_value(struct buf *out, const char *value, size_t len)
     return escape(out, value, len, false);
 }
 
+static const struct expansion_place key_place = {"a properties key", escape_key};
+const struct expansion_place properties_value = {"a properties value", escape_value};
+
 /* Where a logical line stands. A placeholder is one unit here: the ':' in it separates nothing. */
 struct scan {
     struct expansion *expansion;
@@ -293,7 +298,7 @@ static void scan_token(struct scan *scan, const struct template_token *token)
                         "a backslash in front of a placeholder would escape the value's first "
                         "byte: write \\\\ for a backslash, or $${ for a literal ${");
     scan->escaped = false;
-    expansion_put(scan->expansion, token, scan->part == KEY ? escape_key : escape_value);
+    expansion_put(scan->expansion, token, scan->part == KEY ? &key_place : &properties_value);
 }
 
 /* Expand a natural line that is no comment. */
@@ -306,6 +311,10 @@ static void scan_line(struct scan *scan, const struct line *line)
         scan->part = KEY;
     }
     scan->escaped = false;
+    if (!utf8_valid(expansion->data + line->from, line->to - line->from))
+        expansion_note(expansion, expansion->warnings, line->from,
+                       "this line is not UTF-8, which Spark reads: save it as UTF-8, or write "
+                       "\\uXXXX");
     while (expansion->pos < line->to) {
         struct template_token token = template_next(expansion->data, expansion->pos, line->to);
 
@@ -324,11 +333,58 @@ static bool same(const struct expansion *expansion, const struct buf *marked,
     return expansion_equal(expansion, buf_str(marked), marked->len, buf_str(result), result->len);
 }
 
+/* A key, to find those that are set twice; kept as a hash, since files of megabytes have many. */
+struct seen_key {
+    uint64_t hash;
+    size_t offset; /* in the marked text: in the logical line's last natural line */
+};
+
+static void add_key(struct buf *keys, const struct buf *name, size_t end)
+{
+    struct seen_key key = {.hash = 0xCBF29CE484222325, .offset = end ? end - 1 : 0};
+
+    for (size_t i = 0; i < name->len; i++) /* FNV-1a */
+        key.hash = (key.hash ^ (unsigned char)name->data[i]) * 0x100000001B3;
+    (void)buf_add(keys, &key, sizeof(key));
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+    const struct seen_key *x = a, *y = b;
+
+    if (x->hash != y->hash)
+        return x->hash < y->hash ? -1 : 1;
+    return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+/* The lines of the marked text are those of the template. */
+static void warn_of_duplicates(struct expansion *expansion, struct buf *keys)
+{
+    struct seen_key *key = (void *)keys->data;
+    size_t count = keys->len / sizeof(*key), shown = 0;
+    struct template_position first = {0}, again = {0};
+
+    if (count == 0 || !expansion->warnings)
+        return;
+    qsort(key, count, sizeof(*key), compare_keys);
+    for (size_t i = 1; i < count && shown < MAX_DUPLICATES; i++) {
+        if (key[i].hash != key[i - 1].hash)
+            continue;
+        shown++;
+        template_locate(buf_str(&expansion->marked), key[i - 1].offset, &first);
+        template_locate(buf_str(&expansion->marked), key[i].offset, &again);
+        (void)buf_printf(expansion->warnings,
+                         "%s:%zu:1: this key was set in line %zu already: the last one counts\n",
+                         expansion->file, again.line, first.line);
+    }
+}
+
 /* Read the marked text and the result in step. */
 static void verify(struct expansion *expansion)
 {
     READER_AUTO marked = reader_of(expansion->marked.data, expansion->marked.len);
     READER_AUTO result = reader_of(expansion->result.data, expansion->result.len);
+    BUF_AUTO keys = BUF_INIT(LINE_MAX_BYTES);
     struct err err;
     int more, result_more;
 
@@ -342,6 +398,7 @@ static void verify(struct expansion *expansion)
         if (more > 0) {
             expansion_judge(expansion, buf_str(&marked.key), marked.key.len, false);
             expansion_judge(expansion, buf_str(&marked.value), marked.value.len, true);
+            add_key(&keys, &result.key, marked.pos);
         }
     } while (more > 0);
     if (more < 0) {
@@ -349,6 +406,7 @@ static void verify(struct expansion *expansion)
 
         expansion_fault(expansion, &position, "%s", err.message);
     }
+    warn_of_duplicates(expansion, &keys);
 }
 
 void properties_expand(struct expansion *expansion)

@@ -10,6 +10,9 @@
 
 #include <stddef.h>
 
+/* The value of a key. */
+extern const struct expansion_place properties_value;
+
 /* Expand the template into expansion->result, such that each key and value reads back exactly, or
  * add faults. Placeholders in comments stay. */
 void properties_expand(struct expansion *expansion);

@@ -8,10 +8,12 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fnmatch.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,6 +24,8 @@ static void report_init(struct render_report *report)
     *report = (struct render_report){
         .faults = BUF_INIT(REPORT_MAX_BYTES),
         .warnings = BUF_INIT(REPORT_MAX_BYTES),
+        .listing = BUF_INIT(REPORT_MAX_BYTES),
+        .published = BUF_INIT(REPORT_MAX_BYTES),
     };
 }
 
@@ -29,6 +33,8 @@ void render_report_free(struct render_report *report)
 {
     buf_free(&report->faults);
     buf_free(&report->warnings);
+    buf_free(&report->listing);
+    buf_free(&report->published);
 }
 
 int render_parse_format(const char *name, enum render_format *ret)
@@ -47,6 +53,13 @@ int render_parse_format(const char *name, enum render_format *ret)
         }
     }
     return -1;
+}
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
 }
 
 static bool is_stdio(const char *name)
@@ -93,6 +106,8 @@ static bool escape_text(struct buf *out, const char *value, size_t len)
     return true;
 }
 
+static const struct expansion_place text_place = {"text, without escaping", escape_text};
+
 static void expand(struct expansion *expansion, enum render_format format)
 {
     switch (format) {
@@ -107,11 +122,24 @@ static void expand(struct expansion *expansion, enum render_format format)
         break;
     case RENDER_TEXT:
     case RENDER_AUTO:
-        expansion_put_to(expansion, expansion->len, escape_text);
+        expansion_put_to(expansion, expansion->len, &text_place);
         break;
     }
     if (buf_failed(&expansion->result) || buf_failed(&expansion->marked))
-        expansion_fault(expansion, &expansion_top, "the result is larger than 16 MiB");
+        expansion_fault(expansion, &template_top, "the result is larger than 16 MiB");
+}
+
+/* Spark copies every file of its conf folder but its own and archives
+ * (KubernetesClientUtils.loadSparkConfDirFiles). */
+static bool is_copied_by_spark(const struct render_file *file)
+{
+    static const char *const left_out[] = {
+        "*.template", "spark*conf", "spark*properties", "*.gz", "*.zip", "*.jar", "*.tar"};
+
+    for (size_t i = 0; i < sizeof(left_out) / sizeof(left_out[0]); i++)
+        if (!file->target || fnmatch(left_out[i], base_name(file->target), 0) == 0)
+            return false;
+    return file->is_published;
 }
 
 static int render_file(const struct render_file *file, struct variables *variables,
@@ -126,6 +154,9 @@ static int render_file(const struct render_file *file, struct variables *variabl
         return read_err(err, file->source);
     expansion_init(&expansion, from_stdin ? "<stdin>" : file->source, buf_str(&content),
                    content.len, RENDER_MAX_BYTES, variables, &report->faults);
+    expansion.warnings = &report->warnings;
+    expansion.listing = file->target ? NULL : &report->listing;
+    expansion.published = is_copied_by_spark(file) ? &report->published : NULL;
     expand(&expansion, format_of(file));
     report->file_count++;
     report->fault_count += expansion.fault_count;
@@ -160,6 +191,34 @@ static int write_all(struct write_file *outputs, size_t count, struct buf *warni
     return 0;
 }
 
+/* For properties_read(): what keeps Spark from making the ConfigMap. */
+static int find_disabled(void *disabled, const char *key, const char *value, size_t len)
+{
+    (void)len;
+    if ((strcmp(key, "spark.kubernetes.executor.disableConfigMap") == 0 &&
+         strcasecmp(value, "true") == 0) ||
+        (strcmp(key, "spark.master") == 0 && strncmp(value, "k8s:", 4) != 0))
+        *(bool *)disabled = true;
+    return 0;
+}
+
+/* Make faults of the secrets that Spark would publish. */
+static void guard(const struct write_file *outputs, size_t count, struct render_report *report)
+{
+    const char *line = buf_str(&report->published);
+    bool disabled = false;
+
+    for (size_t i = 0; i < count; i++)
+        if (outputs[i].target && strcmp(base_name(outputs[i].target), "spark-defaults.conf") == 0)
+            (void)properties_read(buf_str(&outputs[i].content), outputs[i].content.len,
+                                  find_disabled, &disabled, NULL);
+    if (disabled)
+        return;
+    (void)buf_add(&report->faults, line, report->published.len);
+    for (; (line = strchr(line, '\n')) != NULL; line++)
+        report->fault_count++;
+}
+
 static int render_all(const struct render_file *files, size_t count, struct write_file *outputs,
                       struct variables *variables, struct render_report *report, struct err *err)
 {
@@ -168,6 +227,7 @@ static int render_all(const struct render_file *files, size_t count, struct writ
         if (render_file(&files[i], variables, report, &outputs[i].content, err) < 0)
             return -1;
     }
+    guard(outputs, count, report);
     if (report->fault_count)
         return err_set(err, EXIT_DATA, "%zu fault%s in the templates; nothing was written",
                        report->fault_count, report->fault_count == 1 ? "" : "s");
@@ -212,17 +272,20 @@ static void file_free(struct render_file *file)
     free((char *)file->target);
 }
 
-/* Add a name of the folder source to files unless it is no regular file. The paths are owned. */
-static int add_file(struct render_file *files, size_t *count, const char *source,
-                    const char *target, const char *name, struct err *err)
+/* Add a name of the folder to files unless it is no regular file. The paths are owned. */
+static int add_file(struct render_file *files, size_t *count, const struct render_file *folder,
+                    const char *name, struct err *err)
 {
     struct render_file *file = &files[(*count)++];
     struct stat status;
 
-    file->source = join(source, name);
-    file->target = target ? join(target, name) : NULL;
-    file->format = format_of_name(name) == RENDER_TEXT ? RENDER_COPY : RENDER_AUTO;
-    if (!file->source || (target && !file->target))
+    *file = (struct render_file){
+        .source = join(folder->source, name),
+        .target = folder->target ? join(folder->target, name) : NULL,
+        .format = format_of_name(name) == RENDER_TEXT ? RENDER_COPY : RENDER_AUTO,
+        .is_published = folder->is_published,
+    };
+    if (!file->source || (folder->target && !file->target))
         return err_set(err, EXIT_INTERNAL, "out of memory");
     if (stat(file->source, &status) < 0)
         return read_err(err, file->source);
@@ -231,7 +294,7 @@ static int add_file(struct render_file *files, size_t *count, const char *source
     return 0;
 }
 
-int render_folder(const char *source, const char *target, struct variables *variables,
+int render_folder(const struct render_file *folder, struct variables *variables,
                   struct render_report *report, struct err *err)
 {
     struct render_file *files;
@@ -240,13 +303,13 @@ int render_folder(const char *source, const char *target, struct variables *vari
     int count, result = 0;
 
     report_init(report);
-    count = scandir(source, &names, is_visible, alphasort);
+    count = scandir(folder->source, &names, is_visible, alphasort);
     if (count < 0)
-        return read_err(err, source);
+        return read_err(err, folder->source);
     files = calloc((size_t)count + 1, sizeof(*files));
     for (int i = 0; i < count; i++) {
         if (files && result == 0)
-            result = add_file(files, &file_count, source, target, names[i]->d_name, err);
+            result = add_file(files, &file_count, folder, names[i]->d_name, err);
         free(names[i]);
     }
     free(names);

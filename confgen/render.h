@@ -9,6 +9,7 @@
 #include "common/err.h"
 #include "confgen/variables.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -27,11 +28,16 @@ struct render_file {
     const char *source; /* "-" is standard input */
     const char *target; /* "-" is standard output; NULL: only checked, written nowhere */
     enum render_format format;
+    /* The target is in a SPARK_CONF_DIR whose files Spark copies into its executors' ConfigMap: a
+     * secret in those that it copies is a fault. */
+    bool is_published;
 };
 
 struct render_report {
-    struct buf faults;   /* a line each: FILE:LINE:COL: message */
-    struct buf warnings; /* a line each */
+    struct buf faults;    /* a line each: FILE:LINE:COL: message */
+    struct buf warnings;  /* a line each */
+    struct buf listing;   /* of what is only checked, a line for each placeholder */
+    struct buf published; /* what is a fault unless Spark is told to publish nothing */
     size_t fault_count;
     size_t file_count;
     size_t placeholder_count;
@@ -43,10 +49,11 @@ struct render_report {
 int render_files(const struct render_file *files, size_t count, struct variables *variables,
                  struct render_report *report, struct err *err);
 
-/* Render every regular file of the folder source (symbolic links followed, names beginning with a
- * dot left out, no recursion) to the same name in the folder target, which must exist; NULL only
- * checks. Formats go by name; a file that is neither XML nor properties is copied byte for byte. */
-int render_folder(const char *source, const char *target, struct variables *variables,
+/* Render every regular file of the folder that folder->source names (symbolic links followed, names
+ * beginning with a dot left out, no recursion) to the same name in the folder folder->target, which
+ * must exist; NULL only checks. Formats go by name, whatever folder->format is; a file that is
+ * neither XML nor properties is copied byte for byte. */
+int render_folder(const struct render_file *folder, struct variables *variables,
                   struct render_report *report, struct err *err);
 
 /* "xml", "properties", "text", "auto" → format. 0 or -1. */

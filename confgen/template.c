@@ -3,6 +3,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+const struct template_position template_top = {.line = 1, .column = 1};
+
 /* isalpha() would ask the locale. */
 static bool name_byte(char c, bool first)
 {

@@ -40,6 +40,9 @@ struct template_position {
     size_t line, column;
 };
 
+/* Line 1, column 1: for what is said of a whole file. */
+extern const struct template_position template_top;
+
 /* Move *position, zeroed at first, to offset. Cheap when offsets ascend. */
 void template_locate(const char *data, size_t offset, struct template_position *position);
 

@@ -4,12 +4,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define MOST_LINKS 40 /* as in Linux */
 
 /* Explain errno for a path that could not be written. */
 static int write_err(struct err *err, const char *path)
@@ -36,17 +39,55 @@ static int write_err(struct err *err, const char *path)
     return err_set_errno(err, EXIT_INTERNAL, "cannot write in %s", path);
 }
 
-/* Set the folder, "." and "/" included, and the path to stage under; NULL without memory. */
-static void set_paths(struct write_file *file)
+/* What the symbolic link at path leads to, one step, relative to the link's folder; the path itself
+ * if it is none. To be freed; NULL with errno. */
+static char *follow(const char *path)
 {
-    const char *slash = strrchr(file->target, '/'), *name = slash ? slash + 1 : file->target;
-    int folder_len = (int)(name - file->target);
+    const char *slash = strrchr(path, '/');
+    char link[PATH_MAX], *next;
+    ssize_t len = readlink(path, link, sizeof(link) - 1);
+
+    if (len < 0)
+        return errno == EINVAL || errno == ENOENT ? strdup(path) : NULL;
+    link[len] = '\0';
+    if (*link == '/' || !slash)
+        return strdup(link);
+    return asprintf(&next, "%.*s%s", (int)(slash + 1 - path), path, link) < 0 ? NULL : next;
+}
+
+/* Set file->path: the target, or what it leads to in the end, whether that is there or not. */
+static int set_path(struct write_file *file, struct err *err)
+{
+    char *path = strdup(file->target);
+
+    for (int links = 0; path && links < MOST_LINKS; links++) {
+        char *next = follow(path);
+        bool is_last = next && strcmp(next, path) == 0;
+
+        free(path);
+        path = next;
+        if (is_last) {
+            file->path = path;
+            return 0;
+        }
+    }
+    if (path)
+        errno = ELOOP;
+    free(path);
+    return write_err(err, file->target);
+}
+
+/* Set the folder, "." and "/" included, and the path to stage under; NULL without memory. */
+static void set_temp(struct write_file *file)
+{
+    const char *slash = strrchr(file->path, '/'), *name = slash ? slash + 1 : file->path;
+    int folder_len = (int)(name - file->path);
 
     if (!slash)
         file->folder = strdup(".");
     else
-        file->folder = strndup(file->target, slash == file->target ? 1 : (size_t)folder_len - 1);
-    if (asprintf(&file->temp, "%.*s.%s.sparkpod", folder_len, file->target, name) < 0)
+        file->folder = strndup(file->path, slash == file->path ? 1 : (size_t)folder_len - 1);
+    if (asprintf(&file->temp, "%.*s.%s.sparkpod", folder_len, file->path, name) < 0)
         file->temp = NULL;
 }
 
@@ -66,7 +107,7 @@ static int write_temp(const struct write_file *file)
 
     (void)unlink(file->temp); /* what a killed run left */
     fd = open(file->temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0 || fchmod(fd, new_mode(file->target)) < 0 ||
+    if (fd < 0 || fchmod(fd, new_mode(file->path)) < 0 ||
         fd_write_all(fd, buf_str(&file->content), file->content.len) < 0)
         return -1;
     return fsync(fd);
@@ -89,21 +130,30 @@ int write_stage(struct write_file *file, struct err *err)
         (stat(file->target, &status) == 0 && !S_ISREG(status.st_mode)))
         return err_set(err, EXIT_CONFIG, "%s is not a regular file (\"-\" is standard output)",
                        file->target);
-    set_paths(file);
+    if (set_path(file, err) < 0)
+        return -1;
+    set_temp(file);
     if (!file->folder || !file->temp)
         return err_set(err, EXIT_INTERNAL, "out of memory");
     if (write_temp(file) < 0)
         return write_err(err, file->folder);
-    if (is_mounted_read_only(file->target))
-        return write_err(err, file->target);
+    if (is_mounted_read_only(file->path))
+        return write_err(err, file->path);
     return 0;
+}
+
+/* Its space is reserved first: on a full disk the old content stays. */
+static int reserve(int fd, size_t len)
+{
+    return len && fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, (off_t)len) < 0 && errno != EOPNOTSUPP ? -1
+                                                                                               : 0;
 }
 
 static int write_in_place(const struct write_file *file)
 {
-    FD_AUTO fd = open(file->target, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+    FD_AUTO fd = open(file->path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
 
-    if (fd < 0 || fchmod(fd, new_mode(file->target)) < 0 ||
+    if (fd < 0 || reserve(fd, file->content.len) < 0 || fchmod(fd, new_mode(file->path)) < 0 ||
         fd_write_all(fd, buf_str(&file->content), file->content.len) < 0 ||
         ftruncate(fd, (off_t)file->content.len) < 0)
         return -1;
@@ -114,14 +164,14 @@ int write_commit(struct write_file *file, struct buf *warnings, struct err *err)
 {
     FD_AUTO folder = open(file->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-    if (rename(file->temp, file->target) == 0) {
+    if (rename(file->temp, file->path) == 0) {
         free(file->temp);
         file->temp = NULL;
         (void)fsync(folder);
         return 0;
     }
     if (errno != EBUSY || write_in_place(file) < 0)
-        return write_err(err, file->target);
+        return write_err(err, file->path);
     (void)buf_printf(warnings,
                      "%s is a mount of its own and was written in place, not atomically: mount its "
                      "folder instead\n",
@@ -135,5 +185,6 @@ void write_free(struct write_file *file)
         (void)unlink(file->temp);
     free(file->temp);
     free(file->folder);
+    free(file->path);
     buf_free(&file->content);
 }

@@ -10,14 +10,15 @@
 struct write_file {
     const char *target; /* borrowed */
     struct buf content;
+    char *path;   /* what target leads to, where it is a symbolic link */
     char *folder; /* of the target */
     char *temp;   /* the path it is staged under; NULL when there is no such file */
 };
 
 /* Stage the file: its content, with mode 0600 or stricter if the old file is, goes to disk as
- * ".NAME.sparkpod" in the target's folder. Such a file that a killed run left is replaced. A
- * symbolic link will be replaced, not followed. 0, or -1 with err saying what to do: the folder is
- * missing, read-only, full, or not ours. */
+ * ".NAME.sparkpod" in the target's folder. Such a file that a killed run left is replaced. Where
+ * the target is a symbolic link, the file that it leads to is what is written. 0, or -1 with err
+ * saying what to do: the folder is missing, read-only, full, or not ours. */
 int write_stage(struct write_file *file, struct err *err);
 
 /* Put the staged file in place. What is a mount of its own (a single bind-mounted file) cannot be

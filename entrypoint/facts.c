@@ -5,6 +5,7 @@
 #include "confgen/hadoop_xml.h"
 #include "confgen/pairs.h"
 #include "confgen/properties.h"
+#include "entrypoint/masking.h"
 #include "entrypoint/service.h"
 
 #include <errno.h>
@@ -21,8 +22,22 @@ struct facts {
     struct buf pairs; /* KEY NUL VALUE NUL … */
 };
 
+/* As spark.redaction.regex has it by default, and Azure's account keys. */
+static bool is_secret(const char *key)
+{
+    static const char *const words[] = {"password", "secret", "token", "access.key", "account.key"};
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (strcasestr(key, words[i]))
+            return true;
+    }
+    return false;
+}
+
 static void add_exactly(struct facts *facts, const char *key, const char *value, size_t len)
 {
+    if (is_secret(key))
+        masking_add(value, len);
     buf_add(&facts->pairs, key, strlen(key) + 1);
     buf_add(&facts->pairs, value, strnlen(value, len));
     buf_add_char(&facts->pairs, '\0');
@@ -242,10 +257,13 @@ int facts_postgres(const struct facts *facts, struct target *ret, struct err *er
     if (target_parse(url, ret, err) < 0)
         return blame(key, err);
     if (target_set_login(ret, facts_get(facts, "javax.jdo.option.ConnectionUserName"),
-                         facts_get(facts, "javax.jdo.option.ConnectionPassword")) == 0)
-        return 1;
-    target_free(ret);
-    return err_set(err, EXIT_INTERNAL, "out of memory");
+                         facts_get(facts, "javax.jdo.option.ConnectionPassword")) < 0) {
+        target_free(ret);
+        return err_set(err, EXIT_INTERNAL, "out of memory");
+    }
+    if (ret->password) /* the URL may have given it */
+        masking_add(ret->password, strlen(ret->password));
+    return 1;
 }
 
 /* The metastore's keys have two names, and MetastoreConf asks for metastore.* first. */

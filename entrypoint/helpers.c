@@ -28,6 +28,8 @@ void helper_wipe_secrets(const struct service *service)
         if (service_is_withheld(service->config, name))
             explicit_bzero(equals + 1, strlen(equals + 1));
     }
+    if (service->role->is_rendered)
+        log_mask_clear();
 }
 
 /* Whether there is anything to render; a folder that somebody named must be there. */
@@ -49,8 +51,12 @@ static int has_templates(const struct config *config, struct err *err)
 int helper_render(void *helper)
 {
     const struct service *service = ((struct helper *)helper)->service;
-    struct render_file folder = {.source = service->config->render.source,
-                                 .target = service->conf_folder};
+    struct render_file folder = {
+        .source = service->config->render.source,
+        .target = service->conf_folder,
+        .is_published = service->role->is_published &&
+                        service_getenv(service->environment, "KUBERNETES_SERVICE_HOST"),
+    };
     struct err err = {0};
     int found;
 
@@ -101,10 +107,6 @@ int helper_wait(void *helper)
     if (h->service->role->find_targets(h->service, &targets, &count, &err) < 0)
         return fail("wait", &err);
     waiting.targets = targets;
-    for (size_t i = 0; i < count; i++) {
-        if (targets[i].password)
-            (void)log_mask_add(targets[i].password, strlen(targets[i].password));
-    }
     result = count ? wait_for_targets(targets, count, &options, &err) : 0;
     service_free_targets(targets, count);
     return result < 0 ? fail("wait", &err) : EXIT_DONE;

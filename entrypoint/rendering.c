@@ -1,16 +1,16 @@
 #include "entrypoint/rendering.h"
 
+#include "common/fd.h"
 #include "common/log.h"
 #include "confgen/variables.h"
+#include "entrypoint/masking.h"
 
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-static void mask_value(void *context, const char *value, size_t len)
-{
-    (void)context;
-    (void)log_mask_add(value, len);
-}
+#define MOST_TRIES 3 /* kubelet replaces a Secret once a minute at most */
 
 static void log_lines(enum log_level level, const struct buf *lines)
 {
@@ -20,24 +20,30 @@ static void log_lines(enum log_level level, const struct buf *lines)
         log_write(level, "render", "%.*s", (int)(end - line), line);
 }
 
-static int render(const struct render_file *file, struct variables *variables, struct err *err)
+static int render(const struct render_file *file, struct variables *variables,
+                  struct render_report *report, struct err *err)
 {
-    struct render_report report = {0};
     struct stat info;
-    int result;
 
     if (strcmp(file->source, "-") != 0 && stat(file->source, &info) == 0 && S_ISDIR(info.st_mode))
-        result = render_folder(file->source, file->target, variables, &report, err);
-    else
-        result = render_files(file, 1, variables, &report, err);
-    variables_each_secret(variables, mask_value, NULL);
-    log_lines(LOG_WARN, &report.warnings);
-    log_lines(LOG_ERROR, &report.faults);
+        return render_folder(file, variables, report, err);
+    return render_files(file, 1, variables, report, err);
+}
+
+/* Say what came of it. */
+static int tell(const struct render_file *file, const struct variables *variables,
+                const struct render_report *report, int result, struct err *err)
+{
+    variables_each_secret(variables, masking_add);
+    log_lines(LOG_WARN, variables_warnings(variables));
+    log_lines(LOG_WARN, &report->warnings);
+    log_lines(LOG_ERROR, &report->faults);
+    if (fd_write_all(STDOUT_FILENO, buf_str(&report->listing), report->listing.len) < 0)
+        return err_set_errno(err, EXIT_INTERNAL, "cannot write to standard output");
     if (result == 0)
         log_info("render", "%s → %s: %zu file%s, %zu placeholder%s filled", file->source,
-                 file->target ?: "nowhere", report.file_count, report.file_count == 1 ? "" : "s",
-                 report.placeholder_count, report.placeholder_count == 1 ? "" : "s");
-    render_report_free(&report);
+                 file->target ?: "nowhere", report->file_count, report->file_count == 1 ? "" : "s",
+                 report->placeholder_count, report->placeholder_count == 1 ? "" : "s");
     return result;
 }
 
@@ -45,15 +51,29 @@ int rendering_run(const struct render_file *file, const struct config *config,
                   char *const *environment, const char *more_folders, struct err *err)
 {
     BUF_AUTO folders = BUF_INIT(65536);
-    struct variables *variables;
-    int result;
+    int result = -1;
 
+    /* The soft limit on core files does not hold where the kernel pipes them to a program. */
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     (void)buf_printf(&folders, "%s %s", more_folders, config->render.secrets);
-    variables = variables_new(environment, buf_str(&folders), config->render.secret_names);
-    if (!variables || buf_failed(&folders))
-        result = err_set(err, EXIT_INTERNAL, "out of memory");
-    else
-        result = render(file, variables, err);
-    variables_free(variables);
+    for (int tries = 1; result < 0; tries++) {
+        struct render_report report = {0};
+        struct variables *variables =
+            variables_new(environment, buf_str(&folders), config->render.secret_names);
+        bool again;
+
+        if (!variables || buf_failed(&folders)) {
+            variables_free(variables);
+            return err_set(err, EXIT_INTERNAL, "out of memory");
+        }
+        result = render(file, variables, &report, err);
+        again = result < 0 && tries < MOST_TRIES && variables_are_stale(variables);
+        if (!again)
+            result = tell(file, variables, &report, result, err);
+        render_report_free(&report);
+        variables_free(variables);
+        if (!again)
+            break;
+    }
     return result;
 }

@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "confgen/variables.h"
 #include "entrypoint/drain.h"
+#include "entrypoint/masking.h"
 #include "entrypoint/metastore.h"
 #include "entrypoint/thrift_server.h"
 
@@ -22,6 +23,7 @@ static const struct role roles[] = {
         .name = "thrift-server",
         .is_server = true,
         .is_rendered = true,
+        .is_published = true,
         .find_targets = find_targets,
         .fill_targets = thrift_server_fill_targets,
         .make_command = thrift_server_make_command,
@@ -289,7 +291,7 @@ static int add_password(const struct config *config, char *const *environment,
         return err_set(err, EXIT_INTERNAL, "out of memory");
     found = variables_get(variables, "PGPASSWORD", strlen("PGPASSWORD"), &password, err);
     if (found == 1) {
-        (void)log_mask_add(password.value, password.len);
+        masking_add(password.value, password.len);
         if (target_set_login(target, NULL, password.value) < 0)
             found = err_set(err, EXIT_INTERNAL, "out of memory");
     }

@@ -41,6 +41,7 @@ struct role {
     bool is_server;    /* ending unasked with 0 is a failure */
     bool has_terminal; /* the command gets the terminal: `run` */
     bool is_rendered;  /* the templates are rendered first */
+    bool is_published; /* in Kubernetes the service publishes what is rendered: Spark does */
 
     /* The targets that must be ready before the start; *ret is an array that the caller frees with
      * service_free_targets(), after a failure too. The same function for every role. */

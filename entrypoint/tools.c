@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "common/version.h"
 #include "entrypoint/commands.h"
+#include "entrypoint/masking.h"
 #include "entrypoint/rendering.h"
 #include "entrypoint/service.h"
 #include "probes/check.h"
@@ -38,6 +39,7 @@ int command_load_config(struct config *config, const char *file, char *const *en
         return command_fail("config", &err);
     log_set_format((enum log_format)config->log.format);
     log_set_level((enum log_level)config->log.level);
+    masking_add_environment(config, environment);
     for (line = buf_str(&config->warnings); (end = strchr(line, '\n')); line = end + 1)
         log_warn("config", "%.*s", (int)(end - line), line);
     return EXIT_DONE;

@@ -134,8 +134,8 @@ ParameterizedTest(struct golden_case *c, render, makes_what_the_golden_folders_s
     (void)buf_add_char(&text, '\0');
     read_environment(text.data, environment, 64);
     variables = variables_new(environment, "secrets", "");
-    result = render_files(&(struct render_file){input_of_case(), target, RENDER_AUTO}, 1, variables,
-                          &report, &err);
+    result = render_files(&(struct render_file){.source = input_of_case(), .target = target}, 1,
+                          variables, &report, &err);
     if (fd_read_file("expected", &expected) == 0) {
         cr_expect_eq(result, 0, "%s: %s\n%s", c->name, err.message, buf_str(&report.faults));
         cr_expect_eq(report.fault_count, 0);
@@ -169,10 +169,10 @@ Test(render, lists_every_fault_of_every_template_and_writes_nothing, .init = ent
      .fini = remove_home)
 {
     static const struct render_file files[] = {
-        {"in/a.conf", "out/a.conf", RENDER_AUTO},
-        {"in/b.xml", "out/b.xml", RENDER_AUTO},
-        {"in/c", "out/c", RENDER_AUTO},
-        {"in/d.xml", "out/d.xml", RENDER_AUTO},
+        {.source = "in/a.conf", .target = "out/a.conf"},
+        {.source = "in/b.xml", .target = "out/b.xml"},
+        {.source = "in/c", .target = "out/c"},
+        {.source = "in/d.xml", .target = "out/d.xml"},
     };
     struct variables *variables = variables_of_test();
     struct render_report report;
@@ -212,7 +212,9 @@ Test(render, takes_a_folder_the_way_kubernetes_mounts_it, .init = enter_home, .f
     put_file("in/log4j2.properties", "a=${A}");
     put_file("in/hive-env.sh", "${A}${UNSET}");
     put_file("in/.hidden", "x");
-    cr_assert(render_folder("in", "out", variables, &report, &err) == 0, "%s", err.message);
+    cr_assert(render_folder(&(struct render_file){.source = "in", .target = "out"}, variables,
+                            &report, &err) == 0,
+              "%s", err.message);
     expect_file("out/hive-site.xml", "<a>&lt;&amp;&gt;</a>");
     expect_file("out/spark-defaults.conf", "a=<&>");
     expect_file("out/log4j2.properties", "a=1");
@@ -233,12 +235,106 @@ Test(render, only_checks_without_a_target, .init = enter_home, .fini = remove_ho
     struct err err;
 
     put_file("in/a.conf", "a=${A}");
-    cr_expect(render_folder("in", NULL, variables, &report, &err) == 0);
+    cr_expect(render_folder(&(struct render_file){.source = "in"}, variables, &report, &err) == 0);
     cr_expect_eq(report.placeholder_count, 1);
+    cr_expect_str_eq(buf_str(&report.listing),
+                     "in/a.conf:1:3: A: from the environment, as a properties value\n");
     render_report_free(&report);
     put_file("in/a.conf", "a=${B}");
-    cr_expect(render_folder("in", NULL, variables, &report, &err) == -1);
+    cr_expect(render_folder(&(struct render_file){.source = "in"}, variables, &report, &err) == -1);
     cr_expect_str_eq(err.message, "1 fault in the templates; nothing was written");
+    render_report_free(&report);
+    variables_free(variables);
+}
+
+Test(render, lists_where_each_value_comes_from_and_how_it_is_escaped, .init = enter_home,
+     .fini = remove_home)
+{
+    static const char *const values[] = {"A=1", "DB_PASSWORD=p", "C_FILE=in/c", NULL};
+    struct variables *variables = variables_new((char *const *)values, "in", "*PASSWORD*");
+    struct render_report report;
+    struct err err;
+
+    put_file("in/c", "1");
+    put_file("in/SECRET", "2");
+    put_file("in/a.xml", "<a b='${A}'>${DB_PASSWORD}<![CDATA[${C}]]>\n${D:-d}</a>");
+    put_file("in/b.conf", "${A}=${SECRET}");
+    cr_expect(render_folder(&(struct render_file){.source = "in"}, variables, &report, &err) == 0);
+    cr_expect_str_eq(buf_str(&report.listing),
+                     "in/a.xml:1:7: A: from the environment, as an XML attribute\n"
+                     "in/a.xml:1:13: DB_PASSWORD: a secret from the environment, as XML text\n"
+                     "in/a.xml:1:36: C: a secret from in/c, as CDATA\n"
+                     "in/a.xml:2:1: D: the default, as it is written\n"
+                     "in/b.conf:1:1: A: from the environment, as a properties key\n"
+                     "in/b.conf:1:6: SECRET: a secret from in/SECRET, as a properties value\n",
+                     "%s", buf_str(&report.listing));
+    render_report_free(&report);
+    variables_free(variables);
+}
+
+#define PUBLISHED                                                                                  \
+    " is a secret, and Spark copies this file into a ConfigMap for its executors: put the "        \
+    "setting "                                                                                     \
+    "into spark-defaults.conf as spark.hadoop.…, or set "                                        \
+    "spark.kubernetes.executor.disableConfigMap=true there\n"
+
+Test(render, refuses_a_secret_in_a_file_that_spark_publishes, .init = enter_home,
+     .fini = remove_home)
+{
+    static const struct {
+        const char *name, *defaults, *faults;
+        bool is_published;
+    } cases[] = {
+        {"a.xml", "x=${S}", "in/a.xml:1:4: S" PUBLISHED "in/a.xml:1:8: S" PUBLISHED, true},
+        {"log4j2.properties", "",
+         "in/log4j2.properties:1:4: S" PUBLISHED "in/log4j2.properties:1:8: S" PUBLISHED, true},
+        {"a.xml", "spark.kubernetes.executor.disableConfigMap=TRUE", "", true},
+        {"a.xml", "spark.master local[2]", "", true},
+        {"a.xml", "spark.master k8s://x", "in/a.xml:1:4: S" PUBLISHED "in/a.xml:1:8: S" PUBLISHED,
+         true},
+        {"spark-x.conf", "", "", true},
+        {"a.xml", "", "", false},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        static const char *const values[] = {"S=1", "A=1", NULL};
+        struct variables *variables = variables_new((char *const *)values, "", "S");
+        struct render_file folder = {
+            .source = "in", .target = "out", .is_published = cases[i].is_published};
+        struct render_report report;
+        struct err err;
+        char path[64];
+
+        (void)snprintf(path, sizeof(path), "in/%s", cases[i].name);
+        put_file(path, "<a>${S}${S}${A}</a>");
+        put_file("in/spark-defaults.conf", cases[i].defaults);
+        cr_expect_eq(render_folder(&folder, variables, &report, &err), *cases[i].faults ? -1 : 0,
+                     "row %zu", i);
+        cr_expect_str_eq(buf_str(&report.faults), cases[i].faults, "row %zu: %s", i,
+                         buf_str(&report.faults));
+        cr_expect_eq(report.fault_count, *cases[i].faults ? 2 : 0);
+        cr_expect_eq(access("out/spark-defaults.conf", F_OK), *cases[i].faults ? -1 : 0);
+        (void)unlink(path);
+        (void)unlink("out/spark-defaults.conf");
+        render_report_free(&report);
+        variables_free(variables);
+    }
+}
+
+Test(render, warns_of_keys_that_are_set_twice_and_of_latin_1, .init = enter_home,
+     .fini = remove_home)
+{
+    struct variables *variables = variables_of_test();
+    struct render_report report;
+    struct err err;
+
+    put_file("in/a.conf", "# \xE4\na = 1\nb=\xE4\n1${A}=2\n\\u0061 3\n# a=4\n11=5\nc=6\n");
+    cr_expect(render_folder(&(struct render_file){.source = "in"}, variables, &report, &err) == 0);
+    cr_expect(strstr(buf_str(&report.warnings), "in/a.conf:3:1: this line is not UTF-8"));
+    cr_expect(strstr(buf_str(&report.warnings),
+                     "in/a.conf:5:1: this key was set in line 2 already: the last one counts\n"));
+    cr_expect(strstr(buf_str(&report.warnings),
+                     "in/a.conf:7:1: this key was set in line 4 already: the last one counts\n"));
     render_report_free(&report);
     variables_free(variables);
 }
@@ -256,7 +352,8 @@ Test(render, reads_standard_input_and_writes_standard_output, .init = enter_home
     out = open("out/x", O_WRONLY | O_CREAT, 0600);
     (void)fflush(stdout);
     cr_assert(dup2(in, 0) == 0 && dup2(out, 1) == 1);
-    result = render_files(&(struct render_file){"-", "-", RENDER_XML}, 1, variables, &report, &err);
+    result = render_files(&(struct render_file){.source = "-", .target = "-", .format = RENDER_XML},
+                          1, variables, &report, &err);
     (void)dup2(saved, 1);
     cr_expect_eq(result, 0);
     expect_file("out/x", "<a>&lt;&amp;&gt;</a>");
@@ -272,12 +369,14 @@ Test(render, goes_by_the_targets_name_where_the_templates_says_nothing, .init = 
     struct err err;
 
     put_file("in/a.xml.tmpl", "<a>${AMP}</a>");
-    cr_expect(render_files(&(struct render_file){"in/a.xml.tmpl", "out/a.xml", RENDER_AUTO}, 1,
-                           variables, &report, &err) == 0);
+    cr_expect(render_files(&(struct render_file){.source = "in/a.xml.tmpl", .target = "out/a.xml"},
+                           1, variables, &report, &err) == 0);
     expect_file("out/a.xml", "<a>&lt;&amp;&gt;</a>");
     render_report_free(&report);
-    cr_expect(render_files(&(struct render_file){"in/a.xml.tmpl", "out/a.xml", RENDER_TEXT}, 1,
-                           variables, &report, &err) == 0);
+    cr_expect(render_files(&(struct render_file){.source = "in/a.xml.tmpl",
+                                                 .target = "out/a.xml",
+                                                 .format = RENDER_TEXT},
+                           1, variables, &report, &err) == 0);
     expect_file("out/a.xml", "<a><&></a>");
     render_report_free(&report);
     variables_free(variables);
@@ -290,15 +389,15 @@ Test(render, says_which_file_cannot_be_read_or_written, .init = enter_home, .fin
         enum exit_status status;
         const char *message;
     } cases[] = {
-        {{"gone", "out/a", RENDER_AUTO},
+        {{.source = "gone", .target = "out/a"},
          EXIT_CONFIG,
          "cannot read gone: No such file or directory"},
-        {{"in", "out/a", RENDER_AUTO}, EXIT_CONFIG, "cannot read in: Is a directory"},
-        {{"in/big", "out/a", RENDER_AUTO}, EXIT_CONFIG, "in/big is larger than 16 MiB"},
-        {{"in/a", "out", RENDER_AUTO},
+        {{.source = "in", .target = "out/a"}, EXIT_CONFIG, "cannot read in: Is a directory"},
+        {{.source = "in/big", .target = "out/a"}, EXIT_CONFIG, "in/big is larger than 16 MiB"},
+        {{.source = "in/a", .target = "out"},
          EXIT_CONFIG,
          "out is not a regular file (\"-\" is standard output)"},
-        {{"in/a", "/dev/full", RENDER_AUTO},
+        {{.source = "in/a", .target = "/dev/full"},
          EXIT_CONFIG,
          "/dev/full is not a regular file (\"-\" is standard output)"},
     };
@@ -315,11 +414,13 @@ Test(render, says_which_file_cannot_be_read_or_written, .init = enter_home, .fin
         cr_expect_str_eq(err.message, cases[i].message);
         render_report_free(&report);
     }
-    cr_expect(render_folder("gone", "out", variables, &report, &err) == -1);
+    cr_expect(render_folder(&(struct render_file){.source = "gone", .target = "out"}, variables,
+                            &report, &err) == -1);
     cr_expect_str_eq(err.message, "cannot read gone: No such file or directory");
     render_report_free(&report);
     cr_assert(symlink("gone", "in/dangling") == 0);
-    cr_expect(render_folder("in", "out", variables, &report, &err) == -1);
+    cr_expect(render_folder(&(struct render_file){.source = "in", .target = "out"}, variables,
+                            &report, &err) == -1);
     cr_expect_str_eq(err.message, "cannot read in/dangling: No such file or directory");
     render_report_free(&report);
     variables_free(variables);
@@ -337,8 +438,10 @@ Test(render, refuses_a_result_that_grows_too_large, .init = enter_home, .fini = 
     put_file("in/t.txt", buf_str(&text));
     put_file("in/BIG", "x");
     cr_assert(truncate("in/BIG", VARIABLES_MAX_BYTES) == 0);
-    cr_expect(render_files(&(struct render_file){"in/t.txt", "out/t", RENDER_TEXT}, 1, variables,
-                           &report, &err) == -1);
+    cr_expect(
+        render_files(
+            &(struct render_file){.source = "in/t.txt", .target = "out/t", .format = RENDER_TEXT},
+            1, variables, &report, &err) == -1);
     cr_expect_eq(report.fault_count, 20, "a NUL in a text");
     render_report_free(&report);
 
@@ -350,8 +453,10 @@ Test(render, refuses_a_result_that_grows_too_large, .init = enter_home, .fini = 
     for (int i = 0; i < 33; i++)
         (void)buf_add_str(&text, "${BIG2}");
     put_file("in/t.txt", buf_str(&text));
-    cr_expect(render_files(&(struct render_file){"in/t.txt", "out/t", RENDER_TEXT}, 1, variables,
-                           &report, &err) == -1);
+    cr_expect(
+        render_files(
+            &(struct render_file){.source = "in/t.txt", .target = "out/t", .format = RENDER_TEXT},
+            1, variables, &report, &err) == -1);
     cr_expect_str_eq(buf_str(&report.faults), "in/t.txt:1:1: the result is larger than 16 MiB\n");
     render_report_free(&report);
     variables_free(variables);

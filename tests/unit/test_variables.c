@@ -164,11 +164,13 @@ Test(variables, say_what_is_wrong_and_with_which_file)
     variables_free(variables);
 }
 
-static void collect(void *context, const char *value, size_t len)
+static char seen[200];
+
+static void collect(const char *value, size_t len)
 {
     cr_assert(strlen(value) == len);
-    (void)strncat(context, value, 100);
-    (void)strncat(context, " ", 2);
+    (void)strncat(seen, value, 100);
+    (void)strncat(seen, " ", 2);
 }
 
 Test(variables, that_are_secret_can_be_listed)
@@ -179,17 +181,78 @@ Test(variables, that_are_secret_can_be_listed)
     const char *names[] = {"DB_PASSWORD", "PLAIN", "API_TOKEN", "EMPTY_TOKEN", "F"};
     struct variables *variables =
         variables_new((char *const *)environment, "", "*PASSWORD*\t*TOKEN*");
-    char seen[200] = "";
     struct variable v;
     struct err err;
 
     put_file("file", "f", 1);
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         cr_expect(get(variables, names[i], &v, &err) == 1);
-    variables_each_secret(variables, collect, seen);
+    variables_each_secret(variables, collect);
     cr_expect_str_eq(seen, "f t p1 ");
     variables_free(variables);
     variables_free(NULL);
+}
+
+static void put_generation(const char *name, const char *user, const char *password)
+{
+    char path[64];
+
+    cr_assert(mkdir(name, 0700) == 0);
+    (void)snprintf(path, sizeof(path), "%s/USER", name);
+    put_file(path, user, strlen(user));
+    (void)snprintf(path, sizeof(path), "%s/PASSWORD", name);
+    put_file(path, password, strlen(password));
+}
+
+/* As kubelet's AtomicWriter does it: a new folder, the link renamed, the old folder removed. */
+Test(variables, of_a_mounted_secret_are_of_one_generation)
+{
+    const char *const environment[] = {NULL};
+    struct variables *variables;
+    struct variable user, password;
+    struct err err;
+
+    put_generation("a/..1", "old user", "old password");
+    cr_assert(symlink("..1", "a/..data") == 0 && symlink("..data/USER", "a/USER") == 0 &&
+              symlink("..data/PASSWORD", "a/PASSWORD") == 0);
+    variables = variables_new((char *const *)environment, "a", "");
+    cr_expect(get(variables, "USER", &user, &err) == 1);
+    cr_expect_str_eq(user.value, "old user");
+    cr_expect_str_eq(user.file, "a/USER");
+    put_generation("a/..2", "new user", "new password");
+    cr_assert(symlink("..2", "a/..new") == 0 && rename("a/..new", "a/..data") == 0);
+    cr_expect(get(variables, "PASSWORD", &password, &err) == 1);
+    cr_expect_str_eq(password.value, "old password");
+    cr_expect(variables_are_stale(variables));
+    variables_free(variables);
+    (void)unlink("a/..2/USER");
+    variables = variables_new((char *const *)environment, "a", "");
+    cr_expect(!variables_are_stale(variables));
+    cr_expect(get(variables, "USER", &user, &err) == 0);
+    put_generation("a/..3", "newest user", "newest password");
+    cr_assert(symlink("..3", "a/..new") == 0 && rename("a/..new", "a/..data") == 0);
+    cr_expect(get(variables, "USER", &user, &err) == -1);
+    cr_expect_str_eq(err.message, "a was replaced while USER was looked for: run it again");
+    variables_free(variables);
+}
+
+Test(variables, warn_of_a_folder_that_is_not_there_and_of_a_file_that_others_may_read)
+{
+    const char *const environment[] = {"B_FILE=file", NULL};
+    struct variables *variables;
+    struct variable v;
+    struct err err;
+
+    put_file("a/A", "1", 1);
+    put_file("file", "1", 1);
+    cr_assert(chmod("file", 0644) == 0);
+    variables = variables_new((char *const *)environment, "gone:a", "");
+    cr_expect(get(variables, "A", &v, &err) == 1 && get(variables, "B", &v, &err) == 1);
+    cr_expect_str_eq(buf_str(variables_warnings(variables)),
+                     "secrets folder gone: No such file or directory\n"
+                     "B: every user may read file (mode 0644): mount the Secret with "
+                     "defaultMode: 0440 and set fsGroup\n");
+    variables_free(variables);
 }
 
 Test(variables, are_matched_by_shell_patterns)

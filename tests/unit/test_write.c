@@ -180,21 +180,36 @@ Test(write, does_not_follow_a_staged_name_that_is_a_link)
     expect_file("conf/a", "new", 0600);
 }
 
-Test(write, replaces_a_link_and_not_what_it_points_to)
+Test(write, goes_through_links_to_the_file_that_they_lead_to)
 {
     BUF_AUTO warnings = BUF_INIT(4096);
     struct set set = {0};
+    struct stat status;
     struct err err;
 
-    put_file("real", "old", 0444);
-    cr_assert(symlink("../real", "conf/a") == 0 && symlink("gone", "conf/b") == 0);
-    cr_assert(stage(&set, "conf/a", "new", &err) == 0);
+    put_file("real", "old", 0644);
+    cr_assert(symlink("../real", "conf/a") == 0 && symlink("a", "conf/b") == 0 &&
+              symlink("gone", "conf/c") == 0);
     cr_assert(stage(&set, "conf/b", "new", &err) == 0);
+    cr_assert(stage(&set, "conf/c", "new", &err) == 0);
     cr_assert(commit(&set, &warnings, &err) == 0);
     discard(&set);
-    expect_file("real", "old", 0444);
-    expect_file("conf/a", "new", 0600);
-    expect_file("conf/b", "new", 0600);
+    expect_file("real", "new", 0600);
+    expect_file("conf/gone", "new", 0600);
+    cr_expect(lstat("conf/b", &status) == 0 && S_ISLNK(status.st_mode));
+    cr_expect(lstat("conf/c", &status) == 0 && S_ISLNK(status.st_mode));
+    cr_expect_eq(access(".real.sparkpod", F_OK), -1);
+}
+
+Test(write, refuses_links_that_lead_in_a_circle)
+{
+    struct set set = {0};
+    struct err err;
+
+    cr_assert(symlink("b", "conf/a") == 0 && symlink("a", "conf/b") == 0);
+    cr_assert(stage(&set, "conf/a", "new", &err) == -1);
+    cr_expect_str_eq(err.message, "cannot write in conf/a: Too many levels of symbolic links");
+    discard(&set);
 }
 
 Test(write, leaves_no_trace_of_a_set_that_was_not_committed)
