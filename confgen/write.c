@@ -121,13 +121,18 @@ static bool is_mounted_read_only(const char *path)
     return fd < 0 && errno == EROFS;
 }
 
+/* /dev/stdout would be replaced, being a link to a file when it is redirected. */
+static bool is_stream(const char *path)
+{
+    return strncmp(path, "/dev/std", 8) == 0 || strncmp(path, "/dev/fd/", 8) == 0 ||
+           strncmp(path, "/proc/", 6) == 0;
+}
+
 int write_stage(struct write_file *file, struct err *err)
 {
     struct stat status;
 
-    /* /dev/stdout would be replaced, being a link to a file when it is redirected. */
-    if (strncmp(file->target, "/dev/", 5) == 0 ||
-        (stat(file->target, &status) == 0 && !S_ISREG(status.st_mode)))
+    if (is_stream(file->target) || (stat(file->target, &status) == 0 && !S_ISREG(status.st_mode)))
         return err_set(err, EXIT_CONFIG, "%s is not a regular file (\"-\" is standard output)",
                        file->target);
     if (set_path(file, err) < 0)
