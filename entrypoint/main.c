@@ -43,7 +43,8 @@ static const struct subcommand {
      "The format goes by the name: .xml; .properties and .conf; anything else is text, without\n"
      "escaping. If TEMPLATE is a folder, its .xml, .properties and .conf files are filled into "
      "the\n"
-     "folder OUTPUT and the others copied. --check does all of it but the writing.\n"},
+     "folder OUTPUT and the others copied. --check writes nothing and lists each placeholder with\n"
+     "the source of its value and how it is escaped.\n"},
     {"wait", "[--timeout 5m] URL…", command_wait, "wait until every URL answers in its protocol",
      "URLs: postgres://user@host:port/db  jdbc:postgresql://…  thrift://host:port[,host:port…]\n"
      "      hive2://host:port  jdbc:hive2://…  http(s)://…  tcp://host:port\n"
