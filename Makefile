@@ -118,7 +118,7 @@ integration: ## the tests against real servers
 integration-release: static
 	@deps/install test
 	@SPARKPOD=build/release/sparkpod $(PYTEST) tests/integration/test_pid1.py \
-	    tests/integration/test_command_line.py
+	    tests/integration/test_command_line.py tests/integration/test_render_*.py
 
 static: ## build build/release/sparkpod: musl, static, checked
 	@deps/install static
