@@ -169,6 +169,8 @@ static void put_value(struct expansion *expansion, const struct template_token *
 {
     const struct expansion_value value = {*token, variable->value, variable->len};
 
+    if (buf_failed(&expansion->result))
+        return;
     list(expansion, token, variable, place);
     if (variable->secret)
         expansion_note(expansion, expansion->published, token->start,
@@ -317,6 +319,27 @@ static bool skip(const char **p, const char *end, const char *bytes, size_t len)
         return false;
     *p += len;
     return true;
+}
+
+void expansion_check_size(struct expansion *expansion)
+{
+    if (buf_failed(&expansion->result) || buf_failed(&expansion->marked))
+        expansion_fault(expansion, &template_top, "the result is larger than %zu MiB",
+                        expansion->result.max >> 20);
+}
+
+bool expansion_is_sound(struct expansion *expansion)
+{
+    const struct expansion_value *value;
+    const char *mark =
+        find_mark(expansion, expansion->data, expansion->data + expansion->len, &value);
+
+    if (value)
+        expansion_fault(expansion, expansion_locate(expansion, (size_t)(mark - expansion->data)),
+                        "a template with placeholders cannot hold the private-use characters from "
+                        "U+100000 on: give this one as a value");
+    expansion_check_size(expansion);
+    return expansion->fault_count == 0;
 }
 
 bool expansion_equal(const struct expansion *expansion, const char *text, size_t len,

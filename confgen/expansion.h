@@ -78,6 +78,13 @@ void expansion_fault(struct expansion *expansion, const struct template_position
 void expansion_note(struct expansion *expansion, struct buf *lines, size_t offset,
                     const char *format, ...) __attribute__((format(printf, 4, 5)));
 
+/* Add a fault if the result has grown too large. */
+void expansion_check_size(struct expansion *expansion);
+
+/* Do that, and the same if the template holds one of the marks in use: whether there is a result to
+ * compare, with no fault so far. */
+bool expansion_is_sound(struct expansion *expansion);
+
 /* Whether actual, read from the result, is what text, read from the marked text, stands for. */
 bool expansion_equal(const struct expansion *expansion, const char *text, size_t len,
                      const char *actual, size_t actual_len);

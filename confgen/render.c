@@ -119,14 +119,14 @@ static void expand(struct expansion *expansion, enum render_format format)
         break;
     case RENDER_COPY:
         expansion_copy_to(expansion, expansion->len);
+        expansion_check_size(expansion);
         break;
     case RENDER_TEXT:
     case RENDER_AUTO:
         expansion_put_to(expansion, expansion->len, &text_place);
+        expansion_check_size(expansion);
         break;
     }
-    if (buf_failed(&expansion->result) || buf_failed(&expansion->marked))
-        expansion_fault(expansion, &template_top, "the result is larger than 16 MiB");
 }
 
 /* Spark copies every file of its conf folder but its own and archives
@@ -229,8 +229,9 @@ static int render_all(const struct render_file *files, size_t count, struct writ
     }
     guard(outputs, count, report);
     if (report->fault_count)
-        return err_set(err, EXIT_DATA, "%zu fault%s in the templates; nothing was written",
-                       report->fault_count, report->fault_count == 1 ? "" : "s");
+        return err_set(err, EXIT_DATA, "%zu fault%s in the templates%s; nothing was written",
+                       report->fault_count, report->fault_count == 1 ? "" : "s",
+                       buf_failed(&report->faults) ? ", the first of them above" : "");
     return write_all(outputs, count, &report->warnings, err);
 }
 

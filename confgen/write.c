@@ -165,15 +165,20 @@ static int write_in_place(const struct write_file *file)
     return fsync(fd);
 }
 
+/* Or the rename may be gone after a power cut. */
+static int sync_folder(const char *path)
+{
+    FD_AUTO fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    return fd < 0 || (fsync(fd) < 0 && errno != EINVAL) ? -1 : 0;
+}
+
 int write_commit(struct write_file *file, struct buf *warnings, struct err *err)
 {
-    FD_AUTO folder = open(file->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
     if (rename(file->temp, file->path) == 0) {
         free(file->temp);
         file->temp = NULL;
-        (void)fsync(folder);
-        return 0;
+        return sync_folder(file->folder) < 0 ? write_err(err, file->folder) : 0;
     }
     if (errno != EBUSY || write_in_place(file) < 0)
         return write_err(err, file->path);

@@ -7,8 +7,11 @@
 #include <string.h>
 #include <strings.h>
 
+#define MAX_ATTRIBUTES 1000
+
 /* One parse: what libxml2's handlers reach through the parser's _private. */
 struct parse {
+    const char *data;
     struct buf *flat; /* or NULL */
     bool in_text;     /* the last piece is of XML_TEXT */
     struct xml_problem *problem;
@@ -50,13 +53,17 @@ static void keep_error(void *user, const xmlError *error)
 static void refuse_doctype(void *user, const xmlChar *name, const xmlChar *external_id,
                            const xmlChar *system_id)
 {
-    xmlParserCtxtPtr context = user;
+    struct template_position position = {0};
+    const struct parse *parse = parse_of(user);
+    const char *end = parse->data + xmlByteConsumed(user); /* behind its name */
+    const char *last = NULL, *next = parse->data;
 
     (void)name, (void)external_id, (void)system_id;
-    add_problem(parse_of(user)->problem,
-                (struct template_position){.line = (size_t)context->input->line, .column = 1},
-                "a DOCTYPE is not accepted: remove it");
-    xmlStopParser(context);
+    while ((next = memmem(next, (size_t)(end - next), "<!DOCTYPE", 9)) != NULL)
+        last = next++;
+    template_locate(parse->data, last ? (size_t)(last - parse->data) : 0, &position);
+    add_problem(parse_of(user)->problem, position, "a DOCTYPE is not accepted: remove it");
+    xmlStopParser(user);
 }
 
 /* ---- flattening ---- */
@@ -159,21 +166,43 @@ static void run_parser(xmlParserCtxtPtr context, const char *data, size_t len)
         add_problem(problem, template_top, "the XML version has to be 1.0");
 }
 
+/* What libxml2 would take, or take for ever over: it compares each attribute of an element with
+ * each other one. */
+static bool refuse_bytes(const char *data, size_t len, struct xml_problem *problem)
+{
+    struct template_position position = {0};
+    size_t bad = xml_span(data, len), attributes = 0;
+    bool in_tag = false;
+
+    if (bad < len) {
+        template_locate(data, bad, &position);
+        add_problem(problem, position,
+                    "XML cannot hold this byte: a control character, or not UTF-8");
+        return true;
+    }
+    for (size_t i = 0; i < len && attributes <= MAX_ATTRIBUTES; i++) {
+        if (data[i] == '<' || data[i] == '>') {
+            in_tag = data[i] == '<' && i + 1 < len && !strchr("!?", data[i + 1]);
+            attributes = 0;
+        }
+        attributes += in_tag && data[i] == '=';
+        bad = i;
+    }
+    if (attributes <= MAX_ATTRIBUTES)
+        return false;
+    template_locate(data, bad, &position);
+    add_problem(problem, position, "more than 1000 attributes in one element");
+    return true;
+}
+
 int xml_flatten(const char *data, size_t len, struct buf *ret_flat, struct xml_problem *ret_problem)
 {
-    struct parse parse = {.flat = ret_flat, .problem = ret_problem};
-    size_t span = xml_span(data, len);
+    struct parse parse = {.data = data, .flat = ret_flat, .problem = ret_problem};
     xmlParserCtxtPtr context;
 
     *ret_problem = (struct xml_problem){0};
-    if (span < len) {
-        struct template_position position = {0};
-
-        template_locate(data, span, &position);
-        add_problem(ret_problem, position,
-                    "XML cannot hold this byte: a control character, or not UTF-8");
+    if (refuse_bytes(data, len, ret_problem))
         return -1;
-    }
     context = xmlNewParserCtxt();
     if (context) {
         context->_private = &parse;

@@ -190,6 +190,17 @@ ParameterizedTest(struct text_case *c, hadoop_xml, refuses_what_would_not_come_b
     expect(c);
 }
 
+Test(hadoop_xml, with_one_fault_still_tells_what_the_reader_would_change)
+{
+    BUF_AUTO out = BUF_INIT(1 << 16);
+
+    expand("<a b='${OPEN}'>${CTRL}<c>${DOLLAR}<![CDATA[{x}]]></c>${UNSET:?ask}</a>", &out);
+    cr_expect_str_eq(buf_str(&out),
+                     "!f:1:16: CTRL" UNFIT "f:1:54: UNSET: ask\n"
+                     "f:1:7: OPEN" NEW_VARIABLE "f:1:26: DOLLAR" NEW_VARIABLE,
+                     "%s", buf_str(&out));
+}
+
 Test(hadoop_xml, nested_too_deep_is_a_fault)
 {
     BUF_AUTO text = BUF_INIT(1 << 16);

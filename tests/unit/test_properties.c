@@ -249,6 +249,21 @@ ParameterizedTest(struct fault_case *c, properties, refuse_what_would_not_come_b
     cr_expect_str_eq(buf_str(&out), c->faults, "%s gave %s", c->in, buf_str(&out));
 }
 
+Test(properties, with_one_fault_still_tell_what_the_reader_would_change)
+{
+    const char *const environment[] = {"LATIN1=\xE4", "OPEN=a${b}", "BLANK= ", NULL};
+    BUF_AUTO out = BUF_INIT(4096);
+
+    expand("a=${LATIN1}\nb=${OPEN}\nc=${BLANK}x\nd=${UNSET}\n", environment, &out);
+    cr_expect_str_eq(buf_str(&out),
+                     "!f:1:3: LATIN1 holds bytes that cannot stand here: a control character, or "
+                     "not UTF-8\n"
+                     "f:4:3: UNSET is not set: set it, or UNSET_FILE, or give a default as "
+                     "${UNSET:-…}\n"
+                     "f:2:3: OPEN" NEW_VARIABLE "f:3:3: BLANK" TRIMMED,
+                     "%s", buf_str(&out));
+}
+
 Test(properties, take_utf8_strictly)
 {
     static const struct {
