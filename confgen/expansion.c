@@ -250,12 +250,12 @@ void expansion_put_to(struct expansion *expansion, size_t end, const struct expa
 void expansion_begin_name(struct expansion *expansion)
 {
     expansion->name_pos = expansion->pos;
-    expansion->name_start = expansion->result.len;
+    expansion->name_start = expansion->marked.len;
 }
 
 void expansion_end_name(struct expansion *expansion)
 {
-    if (expansion->result.len == expansion->name_start && expansion->last.end > expansion->name_pos)
+    if (expansion->marked.len == expansion->name_start && expansion->last.end > expansion->name_pos)
         name_fault(expansion, &expansion->last,
                    " is empty and leaves the name of a setting empty: give it a value");
 }

@@ -39,7 +39,7 @@ struct expansion {
     struct buf marked;
     struct buf values;          /* of struct expansion_value, in the order of the marks */
     size_t name_pos;            /* where the name or key that began last begins in the template */
-    size_t name_start;          /* and in the result */
+    size_t name_start;          /* and in the marked text */
     struct template_token last; /* the placeholder that was put last */
     struct template_position position;
 };

@@ -264,6 +264,18 @@ Test(properties, with_one_fault_still_tell_what_the_reader_would_change)
                      "%s", buf_str(&out));
 }
 
+Test(properties, do_not_call_a_key_empty_whose_value_is_refused)
+{
+    const char *const environment[] = {"LATIN1=\xE4", NULL};
+    BUF_AUTO out = BUF_INIT(4096);
+
+    expand("${LATIN1} = 1", environment, &out);
+    cr_expect_str_eq(buf_str(&out),
+                     "!f:1:1: LATIN1 holds bytes that cannot stand here: a control character, or "
+                     "not UTF-8\n",
+                     "%s", buf_str(&out));
+}
+
 Test(properties, take_utf8_strictly)
 {
     static const struct {
