@@ -377,25 +377,32 @@ static void judge_variables(struct expansion *expansion, struct walk walk)
     }
 }
 
+static void fault_of_blank(struct expansion *expansion, const struct expansion_value *culprit)
+{
+    name_fault(expansion, &culprit->token,
+               " has a blank at an end of this setting, which its reader trims: change the value");
+}
+
 /* Every blank before the first and behind the last other byte is trimmed. */
 static void judge_ends(struct expansion *expansion, struct walk walk)
 {
-    const struct expansion_value *culprit = NULL;
+    const struct expansion_value *first = NULL, *last = NULL;
     bool leading = true;
     int byte;
 
-    while (!(leading && culprit) && (byte = next_byte(expansion, &walk)) >= 0) {
+    while ((byte = next_byte(expansion, &walk)) >= 0) {
         if (byte > ' ' || byte == '\r' || byte == '\n') {
             leading = false;
-            culprit = NULL;
+            last = NULL;
         } else if (walk.value) {
-            culprit = walk.value;
+            last = walk.value;
+            first = leading && !first ? last : first;
         }
     }
-    if (culprit)
-        name_fault(expansion, &culprit->token,
-                   " has a blank at an end of this setting, which its reader trims: change the "
-                   "value");
+    if (first)
+        fault_of_blank(expansion, first);
+    if (last && last != first)
+        fault_of_blank(expansion, last);
 }
 
 void expansion_judge(struct expansion *expansion, const char *text, size_t len, bool trims)

@@ -276,6 +276,19 @@ Test(properties, do_not_call_a_key_empty_whose_value_is_refused)
                      "%s", buf_str(&out));
 }
 
+Test(properties, name_the_values_with_a_blank_at_either_end)
+{
+    const char *const environment[] = {"LEFT= x", "RIGHT=x\t", "BLANK= ", NULL};
+    BUF_AUTO out = BUF_INIT(4096);
+
+    expand("a=${LEFT}${RIGHT}\nb=${BLANK}\nc=${LEFT}${BLANK}-${BLANK}${RIGHT}\n", environment,
+           &out);
+    cr_expect_str_eq(buf_str(&out),
+                     "!f:1:3: LEFT" TRIMMED "f:1:10: RIGHT" TRIMMED "f:2:3: BLANK" TRIMMED
+                     "f:3:3: LEFT" TRIMMED "f:3:27: RIGHT" TRIMMED,
+                     "%s", buf_str(&out));
+}
+
 Test(properties, take_utf8_strictly)
 {
     static const struct {
