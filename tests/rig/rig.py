@@ -13,6 +13,7 @@ import csv
 import dataclasses
 import http.client
 import io
+import json
 import os
 import pathlib
 import pwd
@@ -651,6 +652,27 @@ class ThriftServer(Process):
                 self.popen.wait(timeout)
         self.kill()
         return self.wait()
+
+
+def read_back(homes: Homes, files: Sequence[tuple[str, pathlib.Path]]) -> list[dict[str, str]]:
+    """Return the keys and values of each (reader, file), as ReadBack.java reads it; one JVM."""
+    classpath = str(homes.spark / "jars" / "*")
+    run = subprocess.run(
+        [
+            *("java", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"),
+            *("-cp", classpath, str(RIG / "ReadBack.java")),
+            *(f"{reader}:{path}" for reader, path in files),
+        ],
+        env=base_env(),
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    if run.returncode != 0:
+        raise RigError(f"ReadBack.java ended with {run.returncode}\n{run.stderr[-4000:]}")
+    pairs: dict[str, dict[str, str]] = json.loads(run.stdout)
+    return [pairs[f"{reader}:{path}"] for reader, path in files]
 
 
 _PROMPT = re.compile(r"^(?:[0-9]+: jdbc:hive2://[^>\n]*> )+", re.MULTILINE)
