@@ -164,6 +164,12 @@ static void list(struct expansion *expansion, const struct template_token *token
                        variable->file ?: "the environment", place->name);
 }
 
+/* For what is at fault: or a name would be called empty on top of it. */
+static void put_dummy(struct expansion *expansion)
+{
+    add_both(expansion, "?", 1);
+}
+
 static void put_value(struct expansion *expansion, const struct template_token *token,
                       const struct variable *variable, const struct expansion_place *place)
 {
@@ -178,12 +184,16 @@ static void put_value(struct expansion *expansion, const struct template_token *
                        "executors: put the setting into spark-defaults.conf as spark.hadoop.…, or "
                        "set spark.kubernetes.executor.disableConfigMap=true there",
                        shown(token->name_len, SHOWN_NAME_BYTES), expansion->data + token->name);
-    if (!place->escape(&expansion->result, variable->value, variable->len))
+    if (place->escape(&expansion->result, variable->value, variable->len)) {
+        utf8_add(&expansion->marked, (uint32_t)(FIRST_MARK + mark_count(expansion)));
+        if (buf_add(&expansion->values, &value, sizeof(value)) == 0)
+            return;
+        name_fault(expansion, token, " does not fit: out of memory, or of marks for placeholders");
+    } else {
         name_fault(expansion, token,
                    " holds bytes that cannot stand here: a control character, or not UTF-8");
-    utf8_add(&expansion->marked, (uint32_t)(FIRST_MARK + mark_count(expansion)));
-    if (buf_add(&expansion->values, &value, sizeof(value)) < 0)
-        name_fault(expansion, token, " does not fit: out of memory, or of marks for placeholders");
+        put_dummy(expansion);
+    }
 }
 
 static void put_placeholder(struct expansion *expansion, const struct template_token *token,
@@ -212,7 +222,7 @@ static void put_placeholder(struct expansion *expansion, const struct template_t
     } else {
         fault_of_absent(expansion, token, found);
     }
-    add_both(expansion, "?", 1); /* or a name would be called empty on top of it */
+    put_dummy(expansion);
 }
 
 void expansion_put(struct expansion *expansion, const struct template_token *token,

@@ -229,9 +229,9 @@ static int render_all(const struct render_file *files, size_t count, struct writ
     }
     guard(outputs, count, report);
     if (report->fault_count)
-        return err_set(err, EXIT_DATA, "%zu fault%s in the templates%s; nothing was written",
+        return err_set(err, EXIT_DATA, "%zu fault%s in the templates; nothing was written%s",
                        report->fault_count, report->fault_count == 1 ? "" : "s",
-                       buf_failed(&report->faults) ? ", the first of them above" : "");
+                       buf_failed(&report->faults) ? " (the first ones are listed)" : "");
     return write_all(outputs, count, &report->warnings, err);
 }
 

@@ -27,7 +27,8 @@ struct entry {
 struct folder {
     struct folder *next;
     char *path;
-    int fd;         /* -1: there is none */
+    int fd; /* -1: there is none */
+    bool is_warned_of;
     int generation; /* the folder that its link "..data" led to; -1: no such link */
 };
 
@@ -178,22 +179,35 @@ static void set_value(struct entry *entry)
                                         .secret = true};
 }
 
-static void warn_of_readers(struct variables *variables, const struct entry *entry, int fd)
+/* One line for each folder: its files have the same mode as a rule. */
+static void warn_of_readers(struct variables *variables, const struct entry *entry,
+                            struct folder *folder, int fd)
 {
     struct stat status;
 
-    if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_mode & S_IROTH)
-        (void)buf_printf(&variables->warnings,
-                         "%s: every user may read %s (mode %04o): mount the Secret with "
-                         "defaultMode: 0440 and set fsGroup\n",
-                         entry->name, entry->file, status.st_mode & 07777);
+    if ((folder && folder->is_warned_of) || fstat(fd, &status) < 0 || !S_ISREG(status.st_mode) ||
+        !(status.st_mode & S_IROTH))
+        return;
+    if (folder)
+        folder->is_warned_of = true;
+    (void)buf_printf(&variables->warnings,
+                     "%s: every user may read %s (mode %04o): mount the Secret with "
+                     "defaultMode: 0440 and set fsGroup\n",
+                     entry->name, entry->file, status.st_mode & 07777);
 }
 
-/* Read entry->file, which is path as seen from the folder at. 1, or -1 with err. */
-static int read_value(struct variables *variables, struct entry *entry, int at, const char *path,
+/* Where a folder's files are now; -1: nowhere. */
+static int files_of(const struct folder *folder)
+{
+    return folder->generation >= 0 ? folder->generation : folder->fd;
+}
+
+/* Read entry->file: the entry's name in the folder, or a path where that is NULL. 1 or -1. */
+static int read_value(struct variables *variables, struct entry *entry, struct folder *folder,
                       struct err *err)
 {
-    FD_AUTO fd = openat(at, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    FD_AUTO fd = openat(folder ? files_of(folder) : AT_FDCWD, folder ? entry->name : entry->file,
+                        O_RDONLY | O_CLOEXEC | O_NOCTTY);
 
     entry->content = BUF_INIT(VARIABLES_MAX_BYTES);
     if (fd < 0 || fd_read_all(fd, &entry->content) < 0) {
@@ -202,7 +216,7 @@ static int read_value(struct variables *variables, struct entry *entry, int at, 
                            entry->name);
         return err_set_errno(err, EXIT_DATA, "cannot read %s for %s", entry->file, entry->name);
     }
-    warn_of_readers(variables, entry, fd);
+    warn_of_readers(variables, entry, folder, fd);
     set_value(entry);
     return 1;
 }
@@ -220,15 +234,13 @@ static bool is_replaced(const struct folder *folder)
 
 static int find_in_folders(struct variables *variables, struct entry *entry, struct err *err)
 {
-    for (const struct folder *folder = variables->folders; folder; folder = folder->next) {
-        int at = folder->generation >= 0 ? folder->generation : folder->fd;
-
-        if (at < 0)
+    for (struct folder *folder = variables->folders; folder; folder = folder->next) {
+        if (files_of(folder) < 0)
             continue;
-        if (faccessat(at, entry->name, F_OK, 0) == 0 ||
+        if (faccessat(files_of(folder), entry->name, F_OK, 0) == 0 ||
             (errno != ENOENT && errno != ENAMETOOLONG)) {
             if (asprintf(&entry->file, "%s/%s", folder->path, entry->name) >= 0)
-                return read_value(variables, entry, at, entry->name, err);
+                return read_value(variables, entry, folder, err);
             entry->file = NULL;
             return err_set(err, EXIT_INTERNAL, "out of memory");
         }
@@ -253,7 +265,7 @@ static int find(struct variables *variables, struct entry *entry, struct err *er
         return err_set(err, EXIT_DATA, "%s_FILE is set but empty: name a file, or unset it", name);
     if (file) {
         entry->file = strdup(file);
-        return entry->file ? read_value(variables, entry, AT_FDCWD, file, err)
+        return entry->file ? read_value(variables, entry, NULL, err)
                            : err_set(err, EXIT_INTERNAL, "out of memory");
     }
     if (!value)

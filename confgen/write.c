@@ -55,6 +55,24 @@ static char *follow(const char *path)
     return asprintf(&next, "%.*s%s", (int)(slash + 1 - path), path, link) < 0 ? NULL : next;
 }
 
+/* The same path with the links in its folder resolved, so that a message names the real one. */
+static char *resolve_folder(char *path)
+{
+    char *slash = strrchr(path, '/'), *folder, *resolved = NULL;
+
+    if (!slash || slash == path)
+        return path;
+    *slash = '\0';
+    folder = realpath(path, NULL);
+    *slash = '/';
+    if (folder && asprintf(&resolved, "%s%s", folder, slash) >= 0) {
+        free(path);
+        path = resolved;
+    }
+    free(folder);
+    return path;
+}
+
 /* Set file->path: the target, or what it leads to in the end, whether that is there or not. */
 static int set_path(struct write_file *file, struct err *err)
 {
@@ -67,7 +85,7 @@ static int set_path(struct write_file *file, struct err *err)
         free(path);
         path = next;
         if (is_last) {
-            file->path = path;
+            file->path = links ? resolve_folder(path) : path;
             return 0;
         }
     }

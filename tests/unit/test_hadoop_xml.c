@@ -178,7 +178,10 @@ ParameterizedTestParameters(hadoop_xml, refuses_what_would_not_come_back)
         {"x", "!f:1:1: Start tag expected, '<' not found\n"},
         {"<!-- ", "!f:1:6: Comment not terminated\n"},
         {"<a>]${UNSET:-]}></a>", "!f:1:4: once expanded: Sequence ']]>' not allowed in content\n"},
-        {"<a>\xF4\x80\x80\x80 ${UTF8}</a>",
+        {"<a>\xF4\x80\x80\x80 ${UTF8}</a>", "!f:1:4: a template with placeholders cannot hold the "
+                                            "private-use characters from U+100000 "
+                                            "on: give this one as a value\n"},
+        {"<a>&#x100000; ${UTF8}</a>",
          "!f:1:1: the result does not read back as the template with its values\n"},
     };
 
