@@ -126,7 +126,9 @@ static: ## build build/release/sparkpod: musl, static, checked
 	@deps/verify-static build/release/sparkpod
 
 bench: static ## speed and memory, beside peers, as ratios
+	@deps/install bench
 	@tests/bench/start-up build/release/sparkpod
+	@tests/bench/render build/release/sparkpod
 
 fuzz: ## libFuzzer on the parsers, FUZZ_S seconds each (60)
 	@tests/fuzz/run $(or $(FUZZ_S),60)
