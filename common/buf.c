@@ -5,6 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Only what was used: to wipe pages that never were would make them resident. */
+static void wipe(struct buf *buf)
+{
+    if (buf->data)
+        explicit_bzero(buf->data, buf->len);
+}
+
 /* realloc() would leave the old block unwiped, hence malloc, copy, wipe. */
 static int grow(struct buf *buf, size_t need)
 {
@@ -13,14 +20,15 @@ static int grow(struct buf *buf, size_t need)
 
     while (cap < need)
         cap *= 2;
+    if (cap - 1 > buf->max)
+        cap = buf->max + 1;
     data = malloc(cap);
     if (!data)
         return -1;
-    if (buf->data) {
+    if (buf->data)
         memcpy(data, buf->data, buf->len);
-        explicit_bzero(buf->data, buf->cap);
-        free(buf->data);
-    }
+    wipe(buf);
+    free(buf->data);
     buf->data = data;
     buf->cap = cap;
     return 0;
@@ -100,16 +108,14 @@ char *buf_steal(struct buf *buf)
 
 void buf_clear(struct buf *buf)
 {
-    if (buf->data)
-        explicit_bzero(buf->data, buf->cap);
+    wipe(buf);
     buf->len = 0;
     buf->failed = false;
 }
 
 void buf_free(struct buf *buf)
 {
-    if (buf->data)
-        explicit_bzero(buf->data, buf->cap);
+    wipe(buf);
     free(buf->data);
     buf->data = NULL;
     buf->len = buf->cap = 0;

@@ -9,7 +9,7 @@
 
 struct buf {
     char *data;  /* always followed by a NUL once something was appended */
-    size_t len;  /* bytes in use, without that NUL */
+    size_t len;  /* bytes in use, without that NUL; who cuts some off wipes them */
     size_t cap;  /* bytes allocated */
     size_t max;  /* len never exceeds this */
     bool failed; /* an append did not fit, or memory ran out */

@@ -52,6 +52,21 @@ Test(buf, an_empty_one_is_an_empty_string_and_can_be_stolen)
     free(stolen);
 }
 
+Test(buf, a_cleared_one_keeps_its_memory_but_nothing_of_its_content)
+{
+    BUF_AUTO buf = BUF_INIT(1000);
+    size_t cap;
+
+    for (int i = 0; i < 1000; i++)
+        cr_assert(buf_add_char(&buf, 's') == 0);
+    cap = buf.cap;
+    cr_expect(cap == 1001, "no more than the maximum is allocated");
+    buf_clear(&buf);
+    cr_expect(buf.len == 0 && buf.cap == cap && buf.data);
+    for (size_t i = 0; i < cap; i++)
+        cr_expect(buf.data[i] == '\0');
+}
+
 struct duration_case {
     const char *text;
     int64_t ms; /* -1: refused */
