@@ -55,11 +55,6 @@ int buf_add_str(struct buf *buf, const char *string)
     return buf_add(buf, string, strlen(string));
 }
 
-int buf_add_char(struct buf *buf, char byte)
-{
-    return buf_add(buf, &byte, 1);
-}
-
 int buf_printf(struct buf *buf, const char *format, ...)
 {
     va_list args, again;

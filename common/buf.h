@@ -21,8 +21,17 @@ struct buf {
 /* Append len bytes. data is borrowed and may not point into the buffer. 0, or -1 once failed. */
 int buf_add(struct buf *buf, const void *data, size_t len);
 int buf_add_str(struct buf *buf, const char *string);
-int buf_add_char(struct buf *buf, char byte);
 int buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Inline, as escaping and decoding go byte by byte. */
+static inline int buf_add_char(struct buf *buf, char byte)
+{
+    if (buf->failed || buf->len == buf->max || buf->cap - buf->len < 2)
+        return buf_add(buf, &byte, 1);
+    buf->data[buf->len++] = byte;
+    buf->data[buf->len] = '\0';
+    return 0;
+}
 
 bool buf_failed(const struct buf *buf);
 
