@@ -13,36 +13,46 @@ static void wipe(struct buf *buf)
 }
 
 /* realloc() would leave the old block unwiped, hence malloc, copy, wipe. */
-static int grow(struct buf *buf, size_t need)
+static int grow(struct buf *buf, size_t cap)
 {
-    size_t cap = buf->cap ? buf->cap : 256;
-    char *data;
+    char *data = malloc(cap);
 
-    while (cap < need)
-        cap *= 2;
-    if (cap - 1 > buf->max)
-        cap = buf->max + 1;
-    data = malloc(cap);
     if (!data)
         return -1;
     if (buf->data)
         memcpy(data, buf->data, buf->len);
     wipe(buf);
     free(buf->data);
+    data[buf->len] = '\0';
     buf->data = data;
     buf->cap = cap;
     return 0;
 }
 
-int buf_add(struct buf *buf, const void *data, size_t len)
+/* Make room for len more bytes; if that takes a new block, one of at least cap bytes. */
+static int make_room(struct buf *buf, size_t len, size_t cap)
 {
-    if (buf->failed)
-        return -1;
-    if (len > buf->max - buf->len ||
-        (buf->cap < buf->len + len + 1 && grow(buf, buf->len + len + 1) < 0)) {
+    size_t need = buf->len + len + 1;
+
+    if (buf->failed || len > buf->max - buf->len ||
+        (buf->cap < need && grow(buf, cap < need ? need : cap) < 0)) {
         buf->failed = true;
         return -1;
     }
+    return 0;
+}
+
+int buf_reserve(struct buf *buf, size_t len)
+{
+    return make_room(buf, len, 0);
+}
+
+int buf_add(struct buf *buf, const void *data, size_t len)
+{
+    size_t twice = buf->cap < 128 ? 256 : buf->cap * 2;
+
+    if (make_room(buf, len, twice - 1 > buf->max ? buf->max + 1 : twice) < 0)
+        return -1;
     if (len)
         memcpy(buf->data + buf->len, data, len);
     buf->len += len;

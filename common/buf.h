@@ -8,7 +8,7 @@
 #include <stddef.h>
 
 struct buf {
-    char *data;  /* always followed by a NUL once something was appended */
+    char *data;  /* always followed by a NUL once there is room */
     size_t len;  /* bytes in use, without that NUL; who cuts some off wipes them */
     size_t cap;  /* bytes allocated */
     size_t max;  /* len never exceeds this */
@@ -17,6 +17,9 @@ struct buf {
 
 /* An empty buffer that will hold at most max_bytes. */
 #define BUF_INIT(max_bytes) ((struct buf){.max = (max_bytes)})
+
+/* Make room for len more bytes, no less and no more, if there is not yet. 0, or -1 once failed. */
+int buf_reserve(struct buf *buf, size_t len);
 
 /* Append len bytes. data is borrowed and may not point into the buffer. 0, or -1 once failed. */
 int buf_add(struct buf *buf, const void *data, size_t len);

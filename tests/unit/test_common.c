@@ -67,6 +67,25 @@ Test(buf, a_cleared_one_keeps_its_memory_but_nothing_of_its_content)
         cr_expect(buf.data[i] == '\0');
 }
 
+Test(buf, room_is_made_once_and_never_past_the_maximum)
+{
+    BUF_AUTO buf = BUF_INIT(1000);
+    const char *data;
+
+    cr_assert(buf_reserve(&buf, 600) == 0);
+    cr_expect_str_eq(buf_str(&buf), "");
+    cr_expect(buf.len == 0 && buf.cap == 601);
+    data = buf.data;
+    for (int i = 0; i < 600; i++)
+        cr_assert(buf_add(&buf, "ab", 1) == 0);
+    cr_expect(buf.data == data, "it did not move");
+    cr_expect(buf_reserve(&buf, 0) == 0 && buf.data == data);
+    cr_assert(buf_add_char(&buf, 'a') == 0);
+    cr_expect(buf.cap == 1001 && strspn(buf_str(&buf), "a") == 601);
+    cr_expect(buf_reserve(&buf, 400) == -1 && buf_failed(&buf));
+    cr_expect(buf_add_char(&buf, 'a') == -1 && buf.len == 601);
+}
+
 struct duration_case {
     const char *text;
     int64_t ms; /* -1: refused */
@@ -164,10 +183,31 @@ Test(fd, a_file_over_the_maximum_is_refused_and_one_below_read_whole)
     fd_close(&fd);
     cr_expect(fd == -1);
     cr_expect(fd_read_file(path, &large) == 0 && large.len == sizeof(content));
+    cr_expect(fd_read_file(path, &large) == 0 && large.len == 2 * sizeof(content), "it appends");
+    cr_expect(strspn(buf_str(&large), "a") == large.len);
     cr_expect(fd_read_file(path, &small) == -1 && errno == EFBIG);
     unlink(path);
     cr_expect(fd_read_file(path, &large) == -1 && errno == ENOENT);
     cr_expect(fd_write_all(-1, "x", 1) == -1 && errno == EBADF);
+}
+
+Test(fd, what_has_no_size_is_read_to_its_end)
+{
+    BUF_AUTO table = BUF_INIT(1 << 20), fed = BUF_INIT(1 << 20), small = BUF_INIT(30000);
+    char content[40000];
+    int ends[2];
+
+    cr_expect(fd_read_file("/proc/self/status", &table) == 0 && table.len > 100);
+    memset(content, 'a', sizeof(content));
+    for (int i = 0; i < 2; i++) {
+        cr_assert(pipe(ends) == 0 && fd_write_all(ends[1], content, sizeof(content)) == 0);
+        fd_close(&ends[1]);
+        if (i == 0)
+            cr_expect(fd_read_all(ends[0], &fed) == 0 && fed.len == sizeof(content));
+        else
+            cr_expect(fd_read_all(ends[0], &small) == -1 && errno == EFBIG);
+        fd_close(&ends[0]);
+    }
 }
 
 Test(signal_name, signals_have_their_short_names)
