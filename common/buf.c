@@ -47,11 +47,17 @@ int buf_reserve(struct buf *buf, size_t len)
     return make_room(buf, len, 0);
 }
 
+/* Twice as much, as far as it is allowed. */
+static size_t next_cap(const struct buf *buf)
+{
+    size_t cap = buf->cap < 128 ? 256 : buf->cap * 2;
+
+    return cap - 1 > buf->max ? buf->max + 1 : cap;
+}
+
 int buf_add(struct buf *buf, const void *data, size_t len)
 {
-    size_t twice = buf->cap < 128 ? 256 : buf->cap * 2;
-
-    if (make_room(buf, len, twice - 1 > buf->max ? buf->max + 1 : twice) < 0)
+    if (make_room(buf, len, next_cap(buf)) < 0)
         return -1;
     if (len)
         memcpy(buf->data + buf->len, data, len);
@@ -68,25 +74,18 @@ int buf_add_str(struct buf *buf, const char *string)
 int buf_printf(struct buf *buf, const char *format, ...)
 {
     va_list args, again;
-    char *text;
-    int len, result;
+    int len;
 
     va_start(args, format);
     va_copy(again, args);
     len = vsnprintf(NULL, 0, format, args);
     va_end(args);
-    text = len < 0 ? NULL : malloc((size_t)len + 1);
-    if (text)
-        (void)vsnprintf(text, (size_t)len + 1, format, again);
-    va_end(again);
-    if (!text) {
+    if (len < 0)
         buf->failed = true;
-        return -1;
-    }
-    result = buf_add(buf, text, (size_t)len);
-    explicit_bzero(text, (size_t)len);
-    free(text);
-    return result;
+    else if (make_room(buf, (size_t)len, next_cap(buf)) == 0)
+        buf->len += (size_t)vsnprintf(buf->data + buf->len, (size_t)len + 1, format, again);
+    va_end(again);
+    return buf->failed ? -1 : 0;
 }
 
 bool buf_failed(const struct buf *buf)

@@ -21,7 +21,8 @@ struct buf {
 /* Make room for len more bytes, no less and no more, if there is not yet. 0, or -1 once failed. */
 int buf_reserve(struct buf *buf, size_t len);
 
-/* Append len bytes. data is borrowed and may not point into the buffer. 0, or -1 once failed. */
+/* Append len bytes. What is appended is borrowed and may not lie in the buffer, an argument of
+ * buf_printf() neither. 0, or -1 once failed. */
 int buf_add(struct buf *buf, const void *data, size_t len);
 int buf_add_str(struct buf *buf, const char *string);
 int buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
