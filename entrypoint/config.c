@@ -1,6 +1,7 @@
 #include "entrypoint/config.h"
 
 #include "common/clock.h"
+#include "confgen/utf8.h"
 #include "entrypoint/service.h"
 
 #include <ctype.h>
@@ -21,6 +22,9 @@
 
 /* TERM, thread dump and KILL to what is left take this long at most (see the supervisor). */
 #define SWEEP_MS 7000
+
+#define BYTE_ORDER_MARK "\xEF\xBB\xBF" /* inih skips one */
+#define BLANKS " \t\n\v\f\r"           /* isspace() to inih */
 
 #define NAME_BYTES 64
 
@@ -144,6 +148,8 @@ static int assign(struct config *config, const struct setting *setting, const ch
     int64_t number = 0;
     char *copy;
 
+    if (!utf8_valid(text, strlen(text)))
+        return err_set(err, EXIT_CONFIG, "the value is not UTF-8");
     if (parse_number(setting, text, &number, err) < 0)
         return -1;
     copy = strdup(text);
@@ -180,19 +186,35 @@ static void blame_line(struct file_reader *reader)
     reader->failed = true;
 }
 
-/* A line that inih would read otherwise than a person does; NULL if it would not. */
-static const char *find_trap(const char *line)
+/* The first ";" behind a blank, where inih begins a comment; NULL if there is none. */
+static const char *find_comment(const char *line)
 {
-    const char *first = line + strspn(line, " \t"), *comment = strstr(line, " ;");
+    for (; *line; line++) {
+        if (strchr(BLANKS, *line) && line[1] == ';')
+            return line + 1;
+    }
+    return NULL;
+}
 
-    if (*first == '\n' || *first == '\0' || *first == '#' || *first == ';')
+/* A line that inih would read otherwise than a person does; NULL if it would not. len is what inih
+ * has to hold. */
+static const char *find_trap(const char *line, size_t len)
+{
+    const char *first = line + strspn(line, BLANKS), *comment = find_comment(first), *close;
+
+    if (*first == '\0' || *first == '#' || *first == ';')
         return NULL;
-    if (strlen(line) > MAX_LINE_BYTES)
+    if (len > MAX_LINE_BYTES)
         return "the line is longer than 198 bytes";
     if (first != line)
         return "the line is indented, which would continue the value above";
-    if (*first == '[')
-        return strchr(line, ']') ? NULL : "the section's name does not end with \"]\"";
+    if (*first == '[') {
+        close = strchr(line, ']');
+        if (!close || (comment && comment < close))
+            return "the section's name does not end with \"]\"";
+        close += 1 + strspn(close + 1, BLANKS);
+        return *close && !strchr("#;", *close) ? "what stands behind \"]\" would be ignored" : NULL;
+    }
     if (comment)
         return "\" ;\" would begin a comment and cut the value; put comments on lines of their own";
     if (!strchr(line, '='))
@@ -206,19 +228,22 @@ static const char *find_trap(const char *line)
 static char *read_line(char *line, int size, void *stream)
 {
     struct file_reader *reader = stream;
+    size_t mark = strlen(BYTE_ORDER_MARK);
     const char *trap;
+    ssize_t len;
 
-    if (reader->failed || getline(&reader->text, &reader->size, reader->stream) < 0)
+    if (reader->failed || (len = getline(&reader->text, &reader->size, reader->stream)) < 0)
         return NULL;
-    reader->line++;
-    trap = find_trap(reader->text);
+    if (++reader->line > 1 || strncmp(reader->text, BYTE_ORDER_MARK, mark) != 0)
+        mark = 0;
+    trap = strlen(reader->text) < (size_t)len ? "the line holds a NUL byte"
+                                              : find_trap(reader->text + mark, (size_t)len);
     if (trap) {
         err_set(reader->err, EXIT_CONFIG, "%s", trap);
         blame_line(reader);
         return NULL;
     }
-    (void)snprintf(line, (size_t)size, "%s",
-                   strlen(reader->text) > MAX_LINE_BYTES ? "#\n" : reader->text);
+    (void)snprintf(line, (size_t)size, "%s", len > MAX_LINE_BYTES ? "#\n" : reader->text);
     return line;
 }
 
@@ -371,11 +396,14 @@ int config_write_ini(const struct config *config, struct buf *out)
 
     for (size_t i = 0; i < SETTINGS; i++) {
         const char *name = settings[i].name, *key = strchr(name, '.') + 1;
+        const char *text = config->entries[i].text;
 
         if (strncmp(last, name, (size_t)(key - name)) != 0)
             buf_printf(out, "%s[%.*s]\n", i ? "\n" : "", (int)(key - name - 1), name);
         last = name;
-        buf_printf(out, "# %s\n%s = %s\n", config->entries[i].origin, key, config->entries[i].text);
+        /* Behind a blank a ";" would begin a comment. */
+        buf_printf(out, "# %s\n%s =%s%s\n", config->entries[i].origin, key, *text == ';' ? "" : " ",
+                   text);
     }
     return buf_failed(out) ? -1 : 0;
 }

@@ -8,8 +8,8 @@
 
 static char *const no_environment[] = {NULL};
 
-/* A settings file with this text; the path is good until the next call. */
-static const char *write_file(const char *text)
+/* A settings file with these bytes; the path is good until the next call. */
+static const char *write_bytes(const char *text, size_t len)
 {
     static char path[64];
     int fd;
@@ -17,14 +17,14 @@ static const char *write_file(const char *text)
     snprintf(path, sizeof(path), "/tmp/sparkpod-test-XXXXXX");
     fd = mkstemp(path);
     cr_assert(fd >= 0);
-    cr_assert(write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+    cr_assert(write(fd, text, len) == (ssize_t)len);
     close(fd);
     return path;
 }
 
 static int load(struct config *config, const char *text, char *const *environment, struct err *err)
 {
-    const char *path = write_file(text);
+    const char *path = write_bytes(text, strlen(text));
     int result = config_load(config, path, environment, err);
 
     unlink(path);
@@ -120,6 +120,12 @@ Test(config, a_fault_in_the_file_is_named_with_its_line)
         {"[render]\nsource: /x\n", ":2: expected KEY = VALUE"},
         {"[render]\nsource:a = /x\n", ":2: the key would end at \":\""},
         {"[render\nsource = /x\n", ":1: the section's name does not end"},
+        {"[render]\nsource = /x\t; y\n", ":2: \" ;\" would begin a comment"},
+        {"[render]\nsource = /x\n\fsecrets = /y\n", ":3: the line is indented"},
+        {"[health] port = 1\n", ":1: what stands behind \"]\" would be ignored"},
+        {"[health ;]\nport = 1\n", ":1: the section's name does not end"},
+        {"\xEF\xBB\xBF[health\nport = 1\n", ":1: the section's name does not end"},
+        {"[render]\nsource = \xFF\n", ":2: render.source: the value is not UTF-8"},
         {long_line, ":2: the line is longer than 198 bytes"},
     };
 
@@ -134,6 +140,45 @@ Test(config, a_fault_in_the_file_is_named_with_its_line)
         cr_expect(err.status == EXIT_CONFIG);
         config_free(&config);
     }
+}
+
+Test(config, a_nul_byte_in_the_file_is_refused)
+{
+    static const char text[] = "[render]\nsource = /x\0/y\n";
+    const char *path = write_bytes(text, sizeof(text) - 1);
+    struct config config;
+    struct err err = {0};
+
+    cr_expect(config_load(&config, path, no_environment, &err) == -1);
+    cr_expect(strstr(err.message, ":2: the line holds a NUL byte") != NULL, "%s", err.message);
+    config_free(&config);
+    unlink(path);
+}
+
+Test(config, a_byte_order_mark_and_a_comment_behind_a_section_are_no_fault)
+{
+    struct config config;
+    struct err err = {0};
+
+    cr_assert(load(&config, "\xEF\xBB\xBF[health] ; c\r\nport = 1234\r\n", no_environment, &err) ==
+                  0,
+              "%s", err.message);
+    cr_expect(config.health.port == 1234);
+    config_free(&config);
+}
+
+Test(config, a_value_that_begins_with_a_semicolon_is_written_as_it_is_read)
+{
+    BUF_AUTO text = BUF_INIT(1 << 20);
+    struct config config;
+    struct err err = {0};
+
+    cr_assert(load(&config, "[render]\nsource=;x\n", no_environment, &err) == 0, "%s", err.message);
+    cr_assert(config_write_ini(&config, &text) == 0);
+    config_free(&config);
+    cr_assert(load(&config, buf_str(&text), no_environment, &err) == 0, "%s", err.message);
+    cr_expect_str_eq(config.render.source, ";x");
+    config_free(&config);
 }
 
 Test(config, a_comment_may_be_longer_than_any_buffer)
