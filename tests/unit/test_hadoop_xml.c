@@ -4,6 +4,7 @@
 
 #include <criterion/criterion.h>
 #include <criterion/parameterized.h>
+#include <criterion/redirect.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,6 +83,7 @@ ParameterizedTestParameters(hadoop_xml, escapes_for_the_place)
         {"\xEF\xBB\xBF<?xml version='1.0' encoding='utf-8'?>\r\n<a>\r\n${EMPTY:-}</a>\r\n",
          "\xEF\xBB\xBF<?xml version='1.0' encoding='utf-8'?>\r\n<a>\r\n</a>\r\n"},
         {"<a>\xF4\x80\x80\x81 ${UTF8}</a>", "<a>\xF4\x80\x80\x81 \xC3\xA4\xE2\x82\xAC</a>"},
+        {"<?p?><a>${BLANK}<?p?></a>", "<?p?><a> <?p?></a>"},
         {"<a><b><c>${DOLLAR}</c></b></a>", "<a><b><c>a$</c></b></a>"},
     };
 
@@ -191,6 +193,15 @@ ParameterizedTestParameters(hadoop_xml, refuses_what_would_not_come_back)
 ParameterizedTest(struct text_case *c, hadoop_xml, refuses_what_would_not_come_back)
 {
     expect(c);
+}
+
+Test(hadoop_xml, nothing_is_printed_about_a_strange_encoding, .init = cr_redirect_stderr)
+{
+    BUF_AUTO out = BUF_INIT(1 << 16);
+
+    expand("<?xml version='1.0' encoding='UCS-4'?><a>\xF4\x80\x80\x80 \xC3\xA9</a>", &out);
+    cr_expect(buf_str(&out)[0] == '!');
+    cr_expect_stderr_eq_str("");
 }
 
 Test(hadoop_xml, with_one_fault_still_tells_what_the_reader_would_change)
