@@ -4,12 +4,14 @@
 #   dev       glibc and the distribution's libraries: what `make` builds
 #   asan      the same with AddressSanitizer and UBSan: what the unit tests run against
 #   coverage  the same with gcov
+#   fuzz      clang with libFuzzer, AddressSanitizer and UBSan
 #   release   musl, everything static: what ships
 
 FLAVOUR ?= dev
 BUILD := build/$(FLAVOUR)
 MODULES := common confgen probes entrypoint
 SOURCES := $(sort $(foreach module,$(MODULES),$(wildcard $(module)/*.c)))
+FUZZ_SOURCES := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 UNIT_SOURCES := $(sort $(wildcard tests/unit/test_*.c))
 # Debian's own Python, which has Debian's pytest; nothing is written into the tree.
 PYTEST := PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -q -p no:cacheprovider
@@ -22,9 +24,12 @@ CFLAGS_dev := -O2 -g -D_FORTIFY_SOURCE=2
 CFLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
                -fno-sanitize-recover=undefined
 CFLAGS_coverage := -O0 -g --coverage
+CFLAGS_fuzz := -O2 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
+               -fno-sanitize-recover=undefined -fno-sanitize-coverage=trace-cmp
 CFLAGS_release := -Os -ffunction-sections -fdata-sections -ffile-prefix-map=$(CURDIR)=.
 LDFLAGS_asan := -fsanitize=address,undefined
 LDFLAGS_coverage := --coverage
+LDFLAGS_fuzz := -fsanitize=fuzzer,address,undefined
 LDFLAGS_release := -static -Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,--build-id=none -s
 
 ifeq ($(FLAVOUR),release)
@@ -35,6 +40,9 @@ LIBS = $(shell cat $(STATIC_PREFIX)/link.flags)
 else
 LIB_CFLAGS = $(eval LIB_CFLAGS := $$(shell pkg-config --cflags $(PACKAGES)))$(LIB_CFLAGS)
 LIBS = $(eval LIBS := $$(shell pkg-config --libs $(PACKAGES)))$(LIBS)
+ifeq ($(FLAVOUR),fuzz)
+CC := clang
+endif
 endif
 
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -I. $(WARNINGS) -fstack-protector-strong \
@@ -42,9 +50,10 @@ ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -I. $(WARNINGS) -fstack-protector-strong \
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 LIBRARY := $(BUILD)/sparkpod.a
 UNIT_TESTS := $(UNIT_SOURCES:tests/unit/%.c=$(BUILD)/unit/%)
+FUZZ_TARGETS := $(FUZZ_SOURCES:tests/fuzz/%.c=$(BUILD)/%)
 
 .PHONY: all help install-build binary run check unit asan coverage integration integration-release \
-        static bench fuzz lint format clean
+        static bench fuzz fuzz-targets lint format clean
 
 all: install-build ## build build/dev/sparkpod (the default)
 	@$(MAKE) --no-print-directory binary
@@ -82,7 +91,17 @@ $(BUILD)/unit/%: tests/unit/%.c $(LIBRARY)
 	@echo "  CC    $<"
 	@$(CC) $(ALL_CFLAGS) -MMD -MP $(LDFLAGS_$(FLAVOUR)) -o $@ $< $(LIBRARY) -lcriterion $(LIBS)
 
--include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d)
+fuzz-targets: $(FUZZ_TARGETS)
+
+$(FUZZ_TARGETS): $(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/fuzz.o $(LIBRARY)
+	@echo "  LINK  $@"
+	@$(CC) $(LDFLAGS_fuzz) -o $@ $^ $(LIBS)
+
+# fuzz_ini brings its own fopen(). What the targets themselves do is not for libFuzzer to learn.
+$(BUILD)/fuzz_ini: LDFLAGS_fuzz += -Wl,--wrap=fopen
+$(BUILD)/tests/fuzz/%.o: CFLAGS_fuzz += -fno-sanitize=fuzzer-no-link
+
+-include $(OBJECTS:.o=.d) $(UNIT_TESTS:=.d) $(wildcard $(BUILD)/tests/fuzz/*.d)
 
 run: ## start a Thrift Server through sparkpod, run a query, leave it serving
 	@echo "This builds sparkpod, starts a Spark Thrift Server under it, runs a query on it and leaves it"
@@ -130,15 +149,15 @@ bench: static ## speed and memory, beside peers, as ratios
 	@tests/bench/start-up build/release/sparkpod
 	@tests/bench/render build/release/sparkpod
 
-fuzz: ## libFuzzer on the parsers, FUZZ_S seconds each (60)
-	@tests/fuzz/run $(or $(FUZZ_S),60)
+fuzz: ## libFuzzer on the parsers, FUZZ_S seconds (60) or FUZZ_RUNS executions each
+	@FUZZ_S='$(FUZZ_S)' FUZZ_RUNS='$(FUZZ_RUNS)' tests/fuzz/run
 
 lint: ## format, clang-tidy, cppcheck, -fanalyzer, shellcheck, banned functions
 	@deps/install build lint
 	@tests/lint
 
 format: ## let clang-format write
-	@clang-format -i $(SOURCES) $(wildcard $(MODULES:%=%/*.h) tests/*/*.c)
+	@clang-format -i $(SOURCES) $(wildcard $(MODULES:%=%/*.h) tests/*/*.[ch])
 
 clean: ## remove build/
 	@rm -rf build
