@@ -53,8 +53,10 @@ const struct template_position *expansion_locate(struct expansion *expansion, si
     return &expansion->position;
 }
 
-static void add_line(const struct expansion *expansion, struct buf *lines,
-                     const struct template_position *position, const char *format, va_list args)
+static __attribute__((format(printf, 4, 0))) void add_line(const struct expansion *expansion,
+                                                           struct buf *lines,
+                                                           const struct template_position *position,
+                                                           const char *format, va_list args)
 {
     char message[ERR_MESSAGE_BYTES];
 

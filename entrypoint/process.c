@@ -185,10 +185,3 @@ bool process_argv_has(pid_t pid, const char *word)
     close(fd);
     return found;
 }
-
-bool process_is_alive(pid_t pid)
-{
-    struct relation relation;
-
-    return pid > 0 && read_relation(pid, &relation) && relation.alive;
-}

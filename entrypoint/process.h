@@ -21,7 +21,4 @@ bool process_is_java(pid_t pid);
 /* Whether word stands anywhere in the argument list of pid. */
 bool process_argv_has(pid_t pid, const char *word);
 
-/* Whether pid exists and is no zombie. */
-bool process_is_alive(pid_t pid);
-
 #endif
