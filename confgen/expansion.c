@@ -283,7 +283,7 @@ struct walk {
 
 static struct walk walk_over(const char *text, size_t len)
 {
-    return (struct walk){.p = text, .end = len ? text + len : text}; /* text may be NULL then */
+    return (struct walk){.p = text, .end = text + len};
 }
 
 /* The value whose mark is at p, or NULL. */

@@ -108,9 +108,9 @@ static void start_element(void *user, const xmlChar *name, const xmlChar *prefix
 {
     (void)prefix, (void)uri, (void)default_count;
     put(user, XML_ELEMENT, name, (size_t)xmlStrlen(name));
-    for (const xmlChar **n = namespaces; n < namespaces + 2 * namespace_count; n += 2)
+    for (const xmlChar **n = namespaces; namespace_count > 0; n += 2, namespace_count--)
         put_attribute(user, BAD_CAST "xmlns", n[0], n[1], (size_t)xmlStrlen(n[1]));
-    for (const xmlChar **a = attributes; a < attributes + 5 * attribute_count; a += 5)
+    for (const xmlChar **a = attributes; attribute_count > 0; a += 5, attribute_count--)
         put_attribute(user, a[1], a[0], a[3], (size_t)(a[4] - a[3]));
 }
 
