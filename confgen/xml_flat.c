@@ -62,7 +62,8 @@ static void refuse_doctype(void *user, const xmlChar *name, const xmlChar *exter
 {
     struct template_position position = {0};
     const struct parse *parse = parse_of(user);
-    const char *end = parse->data + xmlByteConsumed(user); /* behind its name */
+    long consumed = xmlByteConsumed(user); /* behind its name; -1 in some encodings */
+    const char *end = parse->data + (consumed > 0 ? consumed : 0);
     const char *last = NULL, *next = parse->data;
 
     (void)name, (void)external_id, (void)system_id;

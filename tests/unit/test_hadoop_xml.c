@@ -204,6 +204,14 @@ Test(hadoop_xml, nothing_is_printed_about_a_strange_encoding, .init = cr_redirec
     cr_expect_stderr_eq_str("");
 }
 
+Test(hadoop_xml, a_doctype_in_a_strange_encoding_is_refused)
+{
+    BUF_AUTO out = BUF_INIT(1 << 16);
+
+    expand("<?xml version='1.0' encoding='UTF-7'?><!DOCTYPE a><a/>", &out);
+    cr_expect_str_eq(buf_str(&out), "!f:1:1: a DOCTYPE is not accepted: remove it\n");
+}
+
 Test(hadoop_xml, with_one_fault_still_tells_what_the_reader_would_change)
 {
     BUF_AUTO out = BUF_INIT(1 << 16);
