@@ -2,9 +2,11 @@
 
 #include "common/fd.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define MIB ((int64_t)1 << 20)
 #define GIB ((int64_t)1 << 30)
@@ -38,6 +40,26 @@ int64_t memory_limit(const char *folder)
             return parse_limit(buf_str(&content));
     }
     return 0;
+}
+
+int64_t memory_oom_kills(const char *folder)
+{
+    static const char *const files[] = {"memory.events", "memory/memory.oom_control"};
+    static const char key[] = "\noom_kill ";
+
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        char path[512], text[1024] = "\n"; /* the key may be the first */
+        const char *line;
+        ssize_t got;
+
+        (void)snprintf(path, sizeof(path), "%s/%s", folder, files[i]);
+        FD_AUTO fd = open(path, O_RDONLY | O_CLOEXEC);
+        got = fd < 0 ? -1 : read(fd, text + 1, sizeof(text) - 2);
+        line = got > 0 ? strstr(text, key) : NULL;
+        if (line)
+            return parse_limit(line + strlen(key));
+    }
+    return -1;
 }
 
 int64_t memory_driver_heap_mib(int64_t limit)

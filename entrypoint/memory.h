@@ -10,6 +10,10 @@
  * below folder. 0 if there is none. */
 int64_t memory_limit(const char *folder);
 
+/* How many processes of this container the kernel's OOM killer has ended, by memory.events or
+ * memory/memory.oom_control; -1 where neither counts. Allocates nothing. */
+int64_t memory_oom_kills(const char *folder);
+
 /* The heap in MiB for a Spark driver under limit: all but a quarter (at least 512 MiB, at most
  * 4 GiB) for metaspace, code, stacks, direct buffers and us; half of a limit under 1 GiB. */
 int64_t memory_driver_heap_mib(int64_t limit);

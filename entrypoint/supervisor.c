@@ -3,8 +3,10 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/signal_name.h"
+#include "entrypoint/ending.h"
 #include "entrypoint/helpers.h"
 #include "entrypoint/lifecycle.h"
+#include "entrypoint/memory.h"
 #include "entrypoint/process.h"
 #include "probes/snapshot.h"
 
@@ -39,6 +41,7 @@ struct supervisor {
     enum lifecycle_phase phase;
     int64_t deadline_ms; /* of the phase */
     int64_t started_ms;  /* the service */
+    int64_t oom_kills;   /* in this container, before it */
 
     pid_t step;     /* the phase's helper, 0: none */
     bool step_over; /* its phase is over, it was killed and is not reaped yet */
@@ -224,6 +227,7 @@ static bool start_service(struct supervisor *s, enum lifecycle_event *ret)
     (void)setpgid(pid, pid); /* both sides do, whoever is first */
     s->child = pid;
     s->started_ms = clock_ms();
+    s->oom_kills = memory_oom_kills(MEMORY_CGROUP_FOLDER);
     s->ending.ran = true;
     log_info("pid1", "%s started, pid %d", s->service->role->name, (int)pid);
     return false;
@@ -418,20 +422,28 @@ static void reap_worker(struct supervisor *s, int status)
         log_warn("pid1", "the health worker ended with %d, starting another", WEXITSTATUS(status));
 }
 
+static int64_t oom_kills_since_start(const struct supervisor *s)
+{
+    return s->oom_kills < 0 ? -1 : memory_oom_kills(MEMORY_CGROUP_FOLDER) - s->oom_kills;
+}
+
 static void log_end(const struct supervisor *s, int status)
 {
     char elapsed[CLOCK_DURATION_BYTES];
-    const char *name = s->service->role->name;
+    const char *name = s->service->role->name, *words = "";
     enum log_level level = s->ending.stop_passed ? LOG_INFO : LOG_ERROR;
 
     if (!s->service->role->is_server && WIFEXITED(status) && WEXITSTATUS(status) == 0)
         level = LOG_INFO;
+    if (!s->ending.stop_passed)
+        words = ending_in_words(name, status, oom_kills_since_start(s));
     clock_format_duration(clock_ms() - s->started_ms, elapsed, sizeof(elapsed));
     if (WIFSIGNALED(status))
-        log_write(level, "pid1", "%s was ended by SIG%s after %s", name,
-                  signal_name(WTERMSIG(status)), elapsed);
+        log_write(level, "pid1", "%s was ended by SIG%s after %s%s", name,
+                  signal_name(WTERMSIG(status)), elapsed, words);
     else
-        log_write(level, "pid1", "%s ended with %d after %s", name, WEXITSTATUS(status), elapsed);
+        log_write(level, "pid1", "%s ended with %d after %s%s", name, WEXITSTATUS(status), elapsed,
+                  words);
 }
 
 /* After the direct child was reaped: is the service gone, or only its wrapper? */
