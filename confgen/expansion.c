@@ -36,6 +36,9 @@ void expansion_init(struct expansion *expansion, const char *file, const char *d
         .marked = BUF_INIT(max_bytes),
         .values = BUF_INIT(MAX_MARKS * sizeof(struct expansion_value)),
     };
+    /* As a rule a result is little longer, so that it need not grow. */
+    if (len + len / 32 + 1024 < max_bytes)
+        (void)buf_reserve(&expansion->result, len + len / 32 + 1024);
 }
 
 void expansion_free(struct expansion *expansion)
@@ -129,7 +132,8 @@ static void fault_of_absent(struct expansion *expansion, const struct template_t
 static void add_both(struct expansion *expansion, const char *data, size_t len)
 {
     (void)buf_add(&expansion->result, data, len);
-    (void)buf_add(&expansion->marked, data, len);
+    if (!expansion->is_plain)
+        (void)buf_add(&expansion->marked, data, len);
 }
 
 void expansion_copy_to(struct expansion *expansion, size_t end)
@@ -187,6 +191,8 @@ static void put_value(struct expansion *expansion, const struct template_token *
                        "set spark.kubernetes.executor.disableConfigMap=true there",
                        shown(token->name_len, SHOWN_NAME_BYTES), expansion->data + token->name);
     if (place->escape(&expansion->result, variable->value, variable->len)) {
+        if (expansion->is_plain)
+            return;
         utf8_add(&expansion->marked, (uint32_t)(FIRST_MARK + mark_count(expansion)));
         if (buf_add(&expansion->values, &value, sizeof(value)) == 0)
             return;

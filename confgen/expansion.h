@@ -27,7 +27,8 @@ struct expansion {
     const char *file; /* as it is called in faults */
     const char *data; /* the template, a NUL behind it */
     size_t len;
-    size_t pos; /* how far the template was expanded */
+    bool is_plain; /* no format reads it back: there is no marked text */
+    size_t pos;    /* how far the template was expanded */
     struct variables *variables;
     struct buf *faults;       /* a line each is appended: FILE:LINE:COL: message */
     struct buf *warnings;     /* the same; may be NULL, as may the next two */

@@ -112,7 +112,7 @@ static enum markup markup_at(const struct expansion *expansion, size_t pos, size
     };
     const char *angle;
 
-    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]) && at(expansion, pos, "<"); i++) {
         if (at(expansion, pos, table[i].opens)) {
             *ret_end = behind(expansion, pos + strlen(table[i].opens), table[i].closes);
             return table[i].kind;

@@ -149,24 +149,22 @@ static int decode_unicode(const char **p, const char *end, struct buf *out)
 static int decode(const char **p, const char *end, bool key, struct buf *out)
 {
     buf_clear(out);
-    while (*p < end && !(key && is_separator(**p))) {
-        char c = *(*p)++;
-        const char *letter;
+    for (;;) {
+        const char *from = *p, *letter;
 
-        if (c == '\\' && *p < end) {
-            c = *(*p)++;
-            letter = memchr(escape_letters, c, sizeof(escape_letters) - 1);
-            if (letter)
-                c = escaped_bytes[letter - escape_letters];
-            if (c == 'u') {
-                if (decode_unicode(p, end, out) < 0)
-                    return -1;
-                continue;
-            }
-        }
-        (void)buf_add_char(out, c);
+        while (*p < end && **p != '\\' && !(key && is_separator(**p)))
+            (*p)++;
+        (void)buf_add(out, from, (size_t)(*p - from));
+        if (*p == end || **p != '\\')
+            return 0;
+        if (++*p == end)
+            return buf_add_char(out, '\\');
+        letter = memchr(escape_letters, **p, sizeof(escape_letters) - 1);
+        if (*(*p)++ != 'u')
+            (void)buf_add_char(out, letter ? escaped_bytes[letter - escape_letters] : (*p)[-1]);
+        else if (decode_unicode(p, end, out) < 0)
+            return -1;
     }
-    return 0;
 }
 
 /* Behind the blanks, with at most one '=' or ':' among them, that part key and value. */

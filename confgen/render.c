@@ -147,6 +147,7 @@ static int render_file(const struct render_file *file, struct variables *variabl
 {
     BUF_AUTO content = BUF_INIT(RENDER_MAX_BYTES);
     struct expansion expansion;
+    enum render_format format = format_of(file);
     bool from_stdin = is_stdio(file->source);
 
     if ((from_stdin ? fd_read_all(STDIN_FILENO, &content) : fd_read_file(file->source, &content)) <
@@ -154,10 +155,11 @@ static int render_file(const struct render_file *file, struct variables *variabl
         return read_err(err, file->source);
     expansion_init(&expansion, from_stdin ? "<stdin>" : file->source, buf_str(&content),
                    content.len, RENDER_MAX_BYTES, variables, &report->faults);
+    expansion.is_plain = format == RENDER_TEXT || format == RENDER_COPY;
     expansion.warnings = &report->warnings;
     expansion.listing = file->target ? NULL : &report->listing;
     expansion.published = is_copied_by_spark(file) ? &report->published : NULL;
-    expand(&expansion, format_of(file));
+    expand(&expansion, format);
     report->file_count++;
     report->fault_count += expansion.fault_count;
     report->placeholder_count += expansion.placeholder_count;

@@ -19,6 +19,7 @@
 struct entry {
     struct entry *next;
     char *name;
+    size_t name_len;
     char *file;
     struct buf content; /* of that file */
     struct variable variable;
@@ -140,8 +141,8 @@ static const char *find_in_environment(const struct variables *variables, const 
     size_t len = strlen(name), suffix_len = strlen(suffix);
 
     for (char *const *entry = variables->environment; entry && *entry; entry++)
-        if (strncmp(*entry, name, len) == 0 && strncmp(*entry + len, suffix, suffix_len) == 0 &&
-            (*entry)[len + suffix_len] == '=')
+        if (**entry == *name && strncmp(*entry, name, len) == 0 &&
+            strncmp(*entry + len, suffix, suffix_len) == 0 && (*entry)[len + suffix_len] == '=')
             return *entry + len + suffix_len + 1;
     return NULL;
 }
@@ -284,7 +285,7 @@ int variables_get(struct variables *variables, const char *name, size_t len, str
     struct entry *entry = variables->entries;
     int found;
 
-    while (entry && (strncmp(entry->name, name, len) != 0 || entry->name[len] != '\0'))
+    while (entry && (entry->name_len != len || memcmp(entry->name, name, len) != 0))
         entry = entry->next;
     if (entry) {
         *ret = entry->variable;
@@ -295,6 +296,7 @@ int variables_get(struct variables *variables, const char *name, size_t len, str
         free(entry);
         return err_set(err, EXIT_INTERNAL, "out of memory");
     }
+    entry->name_len = len;
     found = find(variables, entry, err);
     if (found <= 0) {
         entry_free(entry);

@@ -138,7 +138,7 @@ size_t xml_span(const char *data, size_t len)
 {
     const char *p = data, *end = data + len, *stop = p;
 
-    while (p < end && is_xml_char(utf8_next(&p, end)))
+    while (p < end && ((*p >= ' ' && *p++) || is_xml_char(utf8_next(&p, end)))) /* ASCII quickly */
         stop = p;
     return (size_t)(stop - data);
 }
