@@ -43,6 +43,17 @@ final class ReadBack {
 
     private ReadBack() {}
 
+    /** End with one line, which tells reader and file, for what cannot be read. */
+    private static Map<String, String> read(String reader, File file) {
+        try {
+            return READERS.get(reader).read(file);
+        } catch (Exception e) {
+            System.err.println(reader + " cannot read " + file + ": " + e);
+            System.exit(1);
+            return null;
+        }
+    }
+
     private static Map<String, String> reader(File file) throws IOException {
         Properties properties = new Properties();
         try (BufferedReader in = Files.newBufferedReader(file.toPath())) {
@@ -144,7 +155,7 @@ final class ReadBack {
                 out.write(comma);
                 write(out, arg);
                 out.write(": ");
-                write(out, READERS.get(parts[0]).read(new File(parts[1])));
+                write(out, read(parts[0], new File(parts[1])));
                 comma = ",\n";
             }
             out.write("}\n");
