@@ -399,7 +399,8 @@ static void verify(struct expansion *expansion)
         if (more > 0) {
             expansion_judge(expansion, buf_str(&marked.key), marked.key.len, false);
             expansion_judge(expansion, buf_str(&marked.value), marked.value.len, true);
-            add_key(&keys, &result.key, marked.pos);
+            if (is_sound) /* or a refused key would leave nothing, and two of them the same */
+                add_key(&keys, &result.key, marked.pos);
         }
     } while (more > 0);
     if (more < 0) {

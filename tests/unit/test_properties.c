@@ -276,6 +276,24 @@ Test(properties, do_not_call_a_key_empty_whose_value_is_refused)
                      "%s", buf_str(&out));
 }
 
+Test(properties, do_not_call_two_refused_keys_the_same)
+{
+    const char *const environment[] = {"ONE=\xE4", "TWO=\xF6", NULL};
+    struct variables *variables = variables_new((char *const *)environment, "", "");
+    static const char text[] = "${ONE}=1\n${TWO}=2\n";
+    BUF_AUTO faults = BUF_INIT(4096);
+    BUF_AUTO warnings = BUF_INIT(4096);
+    struct expansion expansion;
+
+    expansion_init(&expansion, "f", text, strlen(text), 4096, variables, &faults);
+    expansion.warnings = &warnings;
+    properties_expand(&expansion);
+    cr_expect(expansion.fault_count == 2);
+    cr_expect_str_eq(buf_str(&warnings), "");
+    expansion_free(&expansion);
+    variables_free(variables);
+}
+
 Test(properties, name_the_values_with_a_blank_at_either_end)
 {
     const char *const environment[] = {"LEFT= x", "RIGHT=x\t", "BLANK= ", NULL};
