@@ -343,7 +343,9 @@ class Trial:
         ]
         (folder / "secrets").mkdir()
         for name, secret in secrets.items():
-            (folder / "secrets" / name).write_bytes(as_file(secret, rng))
+            file = folder / "secrets" / name
+            file.touch(mode=0o600)
+            file.write_bytes(as_file(secret, rng))
 
     def render(self, *args: str) -> subprocess.CompletedProcess[str]:
         """Run sparkpod render with the secrets."""
