@@ -7,6 +7,7 @@
 #include "entrypoint/masking.h"
 #include "entrypoint/metastore.h"
 #include "entrypoint/thrift_server.h"
+#include "entrypoint/user.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@ static int run_make_plan(const struct service *service, struct monitor_plan *ret
 static const struct role roles[] = {
     {
         .name = "thrift-server",
+        .user = "spark",
         .is_server = true,
         .is_rendered = true,
         .is_published = true,
@@ -34,6 +36,7 @@ static const struct role roles[] = {
     },
     {
         .name = "metastore",
+        .user = "hive",
         .is_server = true,
         .is_rendered = true,
         .find_targets = find_targets,
@@ -275,6 +278,7 @@ void service_clean_environment(const struct service *service, struct command *co
     }
     if (secrets.len)
         log_info("service", "secrets kept from the service's environment:%s", buf_str(&secrets));
+    user_add_entry(command, service->role->user);
 }
 
 /* `run`: any command, with the environment as it is. */

@@ -38,6 +38,7 @@ struct command {
 
 struct role {
     const char *name;  /* "thrift-server", "metastore", "run" */
+    const char *user;  /* what a uid without an entry in /etc/passwd is called; NULL for `run` */
     bool is_server;    /* ending unasked with 0 is a failure */
     bool has_terminal; /* the command gets the terminal: `run` */
     bool is_rendered;  /* the templates are rendered first */

@@ -281,6 +281,22 @@ static void read_own_address(const char *server, char *address, size_t size)
     freeaddrinfo(info);
 }
 
+/* A heap that the user chose may not fit; Kubernetes would only say OOMKilled, hours later. */
+static void warn_of_memory(const struct thrift_server_driver *driver)
+{
+    const char *set = facts_get(driver->facts, "spark.driver.memory")
+                          ?: service_getenv(driver->environment, "SPARK_DRIVER_MEMORY");
+    int64_t heap = set ? memory_parse_mib(set) : 0, limit = driver->memory_limit >> 20;
+
+    if (heap && limit && memory_with_overhead_mib(heap) > limit)
+        log_warn("service",
+                 "spark.driver.memory %s needs about %" PRId64 " MiB with what a JVM needs beside "
+                 "its heap, the container's limit is %" PRId64 " MiB: set at most %" PRId64 "m, or "
+                 "leave it to sparkpod",
+                 set, memory_with_overhead_mib(heap), limit,
+                 memory_driver_heap_mib(driver->memory_limit));
+}
+
 static int add_confs(const struct service *service, struct command *ret, struct err *err)
 {
     FACTS_AUTO *facts = facts_read(service->conf_folder, service->args, err);
@@ -300,6 +316,7 @@ static int add_confs(const struct service *service, struct command *ret, struct 
     read_own_address(service_getenv(service->environment, "KUBERNETES_SERVICE_HOST"), address,
                      sizeof(address));
     (void)fd_read_file(NAMESPACE_FILE, &namespace);
+    warn_of_memory(&driver);
     driver.namespace = buf_str(&namespace); /* Kubernetes writes no newline */
     return thrift_server_add_confs(&driver, ret, err);
 }

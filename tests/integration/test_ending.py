@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pathlib
 import subprocess
-from typing import Callable
+from typing import Callable, Mapping
 
 import pytest
 import rig
@@ -49,7 +49,10 @@ def own_cgroup() -> tuple[pathlib.Path, pathlib.Path]:
     return V1.parent / paths[""].lstrip("/"), V1.parent
 
 
-def test_an_oom_kill_is_told_from_another_sigkill(work: pathlib.Path) -> None:
+def run_in_container(
+    *command: str, env: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Run sparkpod under a memory limit, with its cgroup where a container's is."""
     parent, seen_at = own_cgroup()
     group = parent / f"sparkpod-test-{os.getpid()}"
     group.mkdir()
@@ -59,11 +62,10 @@ def test_an_oom_kill_is_told_from_another_sigkill(work: pathlib.Path) -> None:
         # As a runtime does it: into the group, and the group in the place of the hierarchy.
         script = 'echo $$ >"$1/cgroup.procs"; exec unshare --mount sh -c \'mount --bind "$1" "$2"'
         script += ' && shift 2 && exec "$@"\' sh "$@"'
-        hog = f"x = bytearray({4 * LIMIT_BYTES})"
-        command = [str(rig.sparkpod_binary()), "run", "--", "/usr/bin/python3", "-c", hog]
-        run = subprocess.run(
-            ["sh", "-c", script, "sh", str(group), str(seen_at), *command],
-            env={**rig.base_env(), "SPARKPOD_HEALTH_PORT": "0"},
+        return subprocess.run(
+            ["sh", "-c", script, "sh", str(group), str(seen_at), str(rig.sparkpod_binary())]
+            + list(command),
+            env={**rig.base_env(), "SPARKPOD_HEALTH_PORT": "0", **env},
             capture_output=True,
             text=True,
             timeout=60,
@@ -72,9 +74,29 @@ def test_an_oom_kill_is_told_from_another_sigkill(work: pathlib.Path) -> None:
     finally:
         rig.wait_for(lambda: not (group / "cgroup.procs").read_text(), what="the group is empty")
         group.rmdir()
+
+
+def test_an_oom_kill_is_told_from_another_sigkill() -> None:
+    hog = f"x = bytearray({4 * LIMIT_BYTES})"
+    run = run_in_container("run", "--", "/usr/bin/python3", "-c", hog, env={})
     assert run.returncode == 137, run.stderr
     assert "run was ended by SIGKILL" in run.stderr
     assert "the kernel's OOM killer: heap" in run.stderr
+
+
+@pytest.mark.parametrize("heap,warns", [("1g", True), ("", False)])
+def test_a_heap_that_cannot_fit_the_container_is_warned_of(
+    work: pathlib.Path, heap: str, warns: bool
+) -> None:
+    script = work / "sbin" / "start-thriftserver.sh"
+    script.parent.mkdir()
+    script.write_text('#!/bin/sh\necho "$@"\n')
+    script.chmod(0o755)
+    (work / "conf").mkdir()
+    env = {"SPARK_HOME": str(work), **({"SPARK_DRIVER_MEMORY": heap} if heap else {})}
+    run = run_in_container("thrift-server", env=env)
+    assert ("spark.driver.memory 1g needs about 1408 MiB" in run.stderr) == warns, run.stderr
+    assert ("spark.driver.memory=32m" in run.stdout) != warns, run.stdout
 
 
 def test_a_sigkill_that_is_no_oom_kill_is_not_called_one(sparkpod: Start) -> None:

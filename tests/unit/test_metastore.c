@@ -225,3 +225,20 @@ Test(metastore, heaps_leave_room_for_the_rest_of_the_jvm)
     cr_expect_eq(memory_driver_heap_mib(4 * gib), 3072);
     cr_expect_eq(memory_driver_heap_mib(64 * gib), 60 * 1024);
 }
+
+Test(metastore, and_drivers_heaps_are_read_as_spark_writes_them)
+{
+    static const struct {
+        const char *text;
+        int64_t mib;
+    } cases[] = {
+        {"512m", 512}, {"4g", 4096},    {"4GB", 4096}, {"2048", 2048},
+        {"2048k", 2},  {"1t", 1 << 20}, {"", 0},       {"g", 0},
+        {"-1g", 0},    {"4x", 0},       {"4gg", 0},    {"99999999999999999999g", 0},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        cr_expect_eq(memory_parse_mib(cases[i].text), cases[i].mib, "%s", cases[i].text);
+    cr_expect_eq(memory_with_overhead_mib(1024), 1024 + 384);
+    cr_expect_eq(memory_with_overhead_mib(10240), 11264);
+}
