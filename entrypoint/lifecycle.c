@@ -123,20 +123,19 @@ static const struct lifecycle_cell table[LIFECYCLE_PHASES][LIFECYCLE_EVENTS] =
 static const struct {
     const char *name;
     enum phase public;
-    bool has_step;
 } phases[LIFECYCLE_PHASES] = {
-    [LIFE_RENDER] = {"rendering", PHASE_RENDERING, true},
-    [LIFE_WAIT] = {"waiting", PHASE_WAITING, true},
-    [LIFE_PREPARE] = {"preparing", PHASE_PREPARING, true},
-    [LIFE_START] = {"starting", PHASE_STARTING, false},
-    [LIFE_SERVE] = {"serving", PHASE_SERVING, false},
-    [LIFE_DELAY] = {"leaving the endpoints", PHASE_DRAINING, false},
-    [LIFE_DRAIN] = {"draining", PHASE_DRAINING, true},
-    [LIFE_TERM] = {"stopping", PHASE_STOPPING, false},
-    [LIFE_SWEEP] = {"ending what is left", PHASE_STOPPING, false},
-    [LIFE_DUMP] = {"asking for a thread dump", PHASE_STOPPING, false},
-    [LIFE_KILL] = {"killing", PHASE_STOPPING, false},
-    [LIFE_END] = {"ended", PHASE_STOPPING, false},
+    [LIFE_RENDER] = {"rendering", PHASE_RENDERING},
+    [LIFE_WAIT] = {"waiting", PHASE_WAITING},
+    [LIFE_PREPARE] = {"preparing", PHASE_PREPARING},
+    [LIFE_START] = {"starting", PHASE_STARTING},
+    [LIFE_SERVE] = {"serving", PHASE_SERVING},
+    [LIFE_DELAY] = {"leaving the endpoints", PHASE_DRAINING},
+    [LIFE_DRAIN] = {"draining", PHASE_DRAINING},
+    [LIFE_TERM] = {"stopping", PHASE_STOPPING},
+    [LIFE_SWEEP] = {"ending what is left", PHASE_STOPPING},
+    [LIFE_DUMP] = {"asking for a thread dump", PHASE_STOPPING},
+    [LIFE_KILL] = {"killing", PHASE_STOPPING},
+    [LIFE_END] = {"ended", PHASE_STOPPING},
 };
 
 const struct lifecycle_cell *lifecycle_step(enum lifecycle_phase phase, enum lifecycle_event event)
@@ -152,11 +151,6 @@ const char *lifecycle_phase_name(enum lifecycle_phase phase)
 enum phase lifecycle_public_phase(enum lifecycle_phase phase)
 {
     return phases[phase].public;
-}
-
-bool lifecycle_has_step(enum lifecycle_phase phase)
-{
-    return phases[phase].has_step;
 }
 
 static int status_unasked(const struct lifecycle_ending *ending)

@@ -62,9 +62,6 @@ const char *lifecycle_phase_name(enum lifecycle_phase phase);
 /* What the probes are told of a phase. LIFE_END reads as stopping. */
 enum phase lifecycle_public_phase(enum lifecycle_phase phase);
 
-/* Whether a helper runs in this phase. */
-bool lifecycle_has_step(enum lifecycle_phase phase);
-
 /* What is known at the end. */
 struct lifecycle_ending {
     bool is_server;   /* the role is a server: ending unasked with 0 is a failure */

@@ -8,6 +8,11 @@
 #define EXITED(code) ((code) << 8)
 #define SIGNALED(signo) (signo)
 
+static bool has_step(enum lifecycle_phase phase)
+{
+    return phase <= LIFE_PREPARE || phase == LIFE_DRAIN;
+}
+
 static bool service_may_run(enum lifecycle_phase phase)
 {
     return phase >= LIFE_START && phase < LIFE_END;
@@ -79,6 +84,113 @@ Test(lifecycle, ready_is_answered_in_the_serving_phase_only)
                   (phase == LIFE_SERVE));
 }
 
+/* What is true beside the phase. */
+struct world {
+    enum lifecycle_phase phase;
+    bool service; /* it runs */
+    bool others;  /* what it left runs */
+    bool stop;    /* a stop was asked for */
+};
+#define WORLDS (LIFECYCLE_PHASES * 8)
+
+static size_t number_of(struct world w)
+{
+    return (size_t)w.phase * 8 + w.service * 4u + w.others * 2u + w.stop;
+}
+
+static struct world world_of(size_t number)
+{
+    return (struct world){(enum lifecycle_phase)(number / 8), number & 4, number & 2, number & 1};
+}
+
+/* Whether the supervisor can raise the event in this world. */
+static bool can_happen(struct world w, enum lifecycle_event event)
+{
+    switch (event) {
+    case EVENT_STEP_DONE:
+    case EVENT_STEP_FAILED:
+        return has_step(w.phase);
+    case EVENT_USABLE:
+    case EVENT_GONE:
+        return w.service;
+    case EVENT_STOP:
+        return true;
+    case EVENT_TIMEOUT:
+        return w.phase >= LIFE_START && w.phase != LIFE_SERVE;
+    case EVENT_ALL_GONE:
+        return w.phase >= LIFE_SWEEP && !w.service && !w.others;
+    }
+    return false;
+}
+
+static struct world after(struct world w, enum lifecycle_event event)
+{
+    const struct lifecycle_cell *cell = lifecycle_step(w.phase, event);
+
+    w.stop = w.stop || event == EVENT_STOP;
+    w.service = w.service && event != EVENT_GONE;
+    if (cell->ignored)
+        return w;
+    if (cell->actions & ACTION_SERVICE) {
+        cr_assert(!w.service, "started twice");
+        w.service = w.others = true;
+    }
+    w.phase = cell->next;
+    return w;
+}
+
+/* With nobody's help but time's, and KILL's: to the end. */
+static void expect_an_end(struct world w)
+{
+    unsigned actions = 0;
+
+    for (int i = 0; i < LIFECYCLE_PHASES && w.phase != LIFE_END; i++) {
+        const struct lifecycle_cell *cell = lifecycle_step(w.phase, EVENT_TIMEOUT);
+
+        if (w.phase == LIFE_KILL)
+            cell = lifecycle_step(w.phase, EVENT_ALL_GONE);
+        cr_assert(!cell->ignored, "stuck in %s", lifecycle_phase_name(w.phase));
+        actions |= cell->actions;
+        w.phase = cell->next;
+    }
+    cr_assert(w.phase == LIFE_END);
+}
+
+/* Each state that can be reached, over each event that can happen there. */
+Test(lifecycle, every_reachable_state_keeps_the_invariants)
+{
+    bool reached[WORLDS] = {false};
+    size_t queue[WORLDS], count = 0, looked_at = 0;
+
+    queue[count++] = number_of((struct world){.phase = LIFE_RENDER});
+    reached[queue[0]] = true;
+    while (looked_at < count) {
+        struct world w = world_of(queue[looked_at++]);
+
+        cr_assert(w.phase != LIFE_END || (!w.service && !w.others), "a child is left unwatched");
+        cr_assert(!w.stop || lifecycle_public_phase(w.phase) != PHASE_SERVING,
+                  "ready after a stop");
+        if (w.stop && w.phase != LIFE_END)
+            expect_an_end(w);
+        for (int e = 0; e < 2 * LIFECYCLE_EVENTS; e++) {
+            enum lifecycle_event event = (enum lifecycle_event)(e % LIFECYCLE_EVENTS);
+            struct world next = after(w, event);
+
+            if (!can_happen(w, event))
+                continue;
+            /* What the service left may end at any moment, or not. */
+            if (e >= LIFECYCLE_EVENTS && !next.service)
+                next.others = false;
+            if (!reached[number_of(next)]) {
+                reached[number_of(next)] = true;
+                queue[count++] = number_of(next);
+            }
+        }
+    }
+    cr_expect(reached[number_of((struct world){.phase = LIFE_END, .stop = true})]);
+    cr_expect(reached[number_of((struct world){.phase = LIFE_END})]);
+}
+
 /* A million random histories; each must keep what the table promises. */
 Test(lifecycle, random_histories_keep_the_invariants)
 {
@@ -101,7 +213,7 @@ Test(lifecycle, random_histories_keep_the_invariants)
             if (cell->actions & (ACTION_TERM | ACTION_TERM_REST))
                 termed = true;
             if (cell->actions & ACTION_STEP)
-                cr_assert(lifecycle_has_step(cell->next));
+                cr_assert(has_step(cell->next));
             if (cell->next == LIFE_END)
                 cr_assert(termed, "ended without anybody having been told");
             if (service_may_run(phase) && phase < LIFE_SWEEP)
