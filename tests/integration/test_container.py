@@ -1,4 +1,4 @@
-"""What a container may be like: a uid without a name, a limit too low for the heap that was set."""
+"""What a container may be like: a uid without a name, a read-only root without capabilities."""
 
 from __future__ import annotations
 
@@ -69,3 +69,43 @@ def test_a_uid_with_an_entry_keeps_its_name(spark_home: pathlib.Path) -> None:
     assert ended.stdout.startswith("nobody\n"), ended.stdout + ended.stderr
     assert "libnss_wrapper" not in ended.stderr
     assert "User: nobody" in ended.stdout
+
+
+def test_a_read_only_root_and_no_capability_are_enough(work: pathlib.Path) -> None:
+    home = work / "home"
+    templates = work / "templates"
+    for folder in (home / "sbin", templates):
+        folder.mkdir(parents=True)
+    script = home / "sbin" / "start-thriftserver.sh"
+    script.write_text(
+        "#!/bin/sh\ngrep -E '^(CapEff|CapBnd|NoNewPrivs)' /proc/self/status\n"
+        "touch /opt/x 2>&1\ncat $SPARK_CONF_DIR/spark-defaults.conf\nexit 7\n"
+    )
+    script.chmod(0o755)
+    (templates / "spark-defaults.conf").write_text("a=${A_PASSWORD}\n")
+    shutil.copy(rig.sparkpod_binary(), home / "sparkpod")
+    inner = (
+        f"mount -t tmpfs -o mode=1777 tmpfs /mnt && mount -o remount,bind,ro / && cd {work} &&"
+        " exec setpriv --reuid=65534 --regid=65534 --clear-groups --bounding-set=-all"
+        f" --inh-caps=-all --no-new-privs {home}/sparkpod thrift-server"
+    )
+    ended = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", inner],
+        env={
+            **rig.base_env(),
+            "SPARK_HOME": str(home),
+            "A_PASSWORD": "secret words",
+            "SPARKPOD_RENDER_SOURCE": str(templates),
+            "SPARKPOD_RENDER_TARGET": "/mnt/conf",
+            "SPARKPOD_HEALTH_PORT": str(rig.free_port()),
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 7, ended.stderr
+    lines = ended.stdout.splitlines()
+    assert lines[:3] == ["CapEff:\t" + "0" * 16, "CapBnd:\t" + "0" * 16, "NoNewPrivs:\t1"]
+    assert "Read-only file system" in lines[3], lines
+    assert lines[4] == "a=secret words"
