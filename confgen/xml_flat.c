@@ -138,8 +138,15 @@ size_t xml_span(const char *data, size_t len)
 {
     const char *p = data, *end = data + len, *stop = p;
 
-    while (p < end && ((*p >= ' ' && *p++) || is_xml_char(utf8_next(&p, end)))) /* ASCII quickly */
+    while (p < end) {
+        unsigned char byte = (unsigned char)*p;
+
+        if (byte >= ' ' && byte < 0x80) /* what most of it is, quickly */
+            p++;
+        else if (!is_xml_char(utf8_next(&p, end)))
+            break;
         stop = p;
+    }
     return (size_t)(stop - data);
 }
 
@@ -174,32 +181,43 @@ static void run_parser(xmlParserCtxtPtr context, const char *data, size_t len)
         add_problem(problem, template_top, "the XML version has to be 1.0");
 }
 
-/* What libxml2 would take, or take for ever over: it compares each attribute of an element with
- * each other one. */
+/* Where an element gets its attribute number MAX_ATTRIBUTES + 1; len if none does. libxml2 would
+ * compare each with each other one, for minutes. */
+static size_t find_flood(const char *data, size_t len)
+{
+    size_t attributes = 0;
+    bool in_tag = false;
+    char quote = '\0';
+
+    for (size_t i = 0; i < len; i++) {
+        char c = data[i];
+
+        if (quote) {
+            quote = c == quote ? '\0' : quote;
+        } else if (c == '<' || c == '>') {
+            in_tag = c == '<' && i + 1 < len && !strchr("!?", data[i + 1]);
+            attributes = 0;
+        } else if (in_tag && (c == '"' || c == '\'')) {
+            quote = c;
+            if (++attributes > MAX_ATTRIBUTES)
+                return i;
+        }
+    }
+    return len;
+}
+
+/* What libxml2 is not asked about. */
 static bool refuse_bytes(const char *data, size_t len, struct xml_problem *problem)
 {
     struct template_position position = {0};
-    size_t bad = xml_span(data, len), attributes = 0;
-    bool in_tag = false;
+    size_t bad = xml_span(data, len), flood = find_flood(data, len);
 
-    if (bad < len) {
-        template_locate(data, bad, &position);
-        add_problem(problem, position,
-                    "XML cannot hold this byte: a control character, or not UTF-8");
-        return true;
-    }
-    for (size_t i = 0; i < len && attributes <= MAX_ATTRIBUTES; i++) {
-        if (data[i] == '<' || data[i] == '>') {
-            in_tag = data[i] == '<' && i + 1 < len && !strchr("!?", data[i + 1]);
-            attributes = 0;
-        }
-        attributes += in_tag && data[i] == '=';
-        bad = i;
-    }
-    if (attributes <= MAX_ATTRIBUTES)
+    if (bad == len && flood == len)
         return false;
-    template_locate(data, bad, &position);
-    add_problem(problem, position, "more than 1000 attributes in one element");
+    template_locate(data, bad < len ? bad : flood, &position);
+    add_problem(problem, position,
+                bad < len ? "XML cannot hold this byte: a control character, or not UTF-8"
+                          : "more than 1000 attributes in one element");
     return true;
 }
 

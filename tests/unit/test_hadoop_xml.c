@@ -204,6 +204,30 @@ Test(hadoop_xml, nothing_is_printed_about_a_strange_encoding, .init = cr_redirec
     cr_expect_stderr_eq_str("");
 }
 
+Test(hadoop_xml, a_flood_of_attributes_is_a_fault_and_a_flood_of_equal_signs_is_none)
+{
+    BUF_AUTO text = BUF_INIT(1 << 20);
+    BUF_AUTO out = BUF_INIT(1 << 20);
+
+    (void)buf_add_str(&text, "<a b='");
+    for (int i = 0; i < 5000; i++)
+        (void)buf_add_char(&text, '=');
+    (void)buf_add_str(&text, "' c='\"\"'>");
+    for (int i = 0; i < 5000; i++)
+        (void)buf_add_str(&text, "='\"");
+    (void)buf_add_str(&text, "</a>");
+    expand(buf_str(&text), &out);
+    cr_expect_str_eq(buf_str(&out), buf_str(&text));
+    buf_clear(&text);
+    (void)buf_add_str(&text, "<a>\n<b");
+    for (int i = 0; i <= 1000; i++)
+        (void)buf_printf(&text, " a%d=''", i);
+    (void)buf_add_str(&text, "/></a>");
+    expand(buf_str(&text), &out);
+    cr_expect(strstr(buf_str(&out), "!f:2:") && strstr(buf_str(&out), "more than 1000 attributes"),
+              "%s", buf_str(&out));
+}
+
 Test(hadoop_xml, a_doctype_in_a_strange_encoding_is_refused)
 {
     BUF_AUTO out = BUF_INIT(1 << 16);
