@@ -157,21 +157,11 @@ def test_sigchld_ignored_at_entry_does_no_harm(work: pathlib.Path) -> None:
     assert run.returncode == 7
 
 
-def namespace() -> list[str]:
-    """Return what runs a command as PID 1: by root's right, else in a user namespace."""
-    for rights in ([], ["--user", "--map-root-user"]):
-        argv = ["unshare", *rights, "--pid", "--fork", "--mount-proc"]
-        run = subprocess.run([*argv, "true"], capture_output=True, text=True, check=False)
-        if run.returncode == 0:
-            return argv
-    raise rig.RigError(f"no PID namespace; a container has to be privileged: {run.stderr}")
-
-
 def test_as_pid_1_of_a_namespace_everything_is_ended(work: pathlib.Path) -> None:
     script = f"trap '' TERM; setsid sh -c 'trap \"\" TERM; echo up > {work}/up; sleep 300' & sleep 300 & wait"
     process = rig.Process(
         "namespace",
-        [*namespace(), str(rig.sparkpod_binary()), *shell(script)],
+        [*rig.namespace(), str(rig.sparkpod_binary()), *shell(script)],
         {**rig.base_env(), **FAST, "SPARKPOD_HEALTH_PORT": "0", "SPARKPOD_SHUTDOWN_GRACE": "200ms"},
         work,
     )
@@ -319,7 +309,7 @@ def test_a_sigterm_before_the_settings_are_read_is_not_lost_by_pid_1(work: pathl
     os.mkfifo(settings)
     argv = [str(rig.sparkpod_binary()), "run", "--config", str(settings), "--", "sleep", "60"]
     process = rig.Process(
-        "early", [*namespace(), *argv], {**rig.base_env(), "SPARKPOD_HEALTH_PORT": "0"}, work
+        "early", [*rig.namespace(), *argv], {**rig.base_env(), "SPARKPOD_HEALTH_PORT": "0"}, work
     )
     inner = rig.wait_for(
         lambda: [p for p in rig.descendants(process.pid) if rig.cmdline(p) == argv], what="PID 1"

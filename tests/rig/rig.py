@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
+import functools
 import http.client
 import io
 import json
@@ -219,6 +220,17 @@ def cmdline(pid: int) -> list[str]:
     except OSError:
         return []
     return [part.decode(errors="replace") for part in data.split(b"\0")[:-1]]
+
+
+@functools.lru_cache
+def namespace() -> tuple[str, ...]:
+    """Return what runs a command as PID 1: by root's right, else in a user namespace."""
+    for rights in ([], ["--user", "--map-root-user"]):
+        argv = ("unshare", *rights, "--pid", "--fork", "--mount-proc")
+        run = subprocess.run([*argv, "true"], capture_output=True, text=True, check=False)
+        if run.returncode == 0:
+            return argv
+    raise RigError(f"no PID namespace; a container has to be privileged: {run.stderr}")
 
 
 def _as_user(user: Optional[str]) -> dict[str, Any]:
