@@ -25,6 +25,7 @@
 #define SWEEP_MS 5000
 #define DUMP_MS 2000
 #define KILL_AGAIN_MS 100
+#define KILL_ROUNDS 100
 
 /* A health worker that ends is started again after this, doubled each time up to the maximum. */
 #define WORKER_BACKOFF_MS 100
@@ -275,6 +276,20 @@ static void signal_rest(struct supervisor *s, int signo, bool only_java)
                   refused == 1 ? "" : "es");
 }
 
+/* What forks and ends all the time has ended by the time /proc has been read; but the orphan that
+ * it leaves is our child at once, and our children are listed in an instant. */
+static void kill_orphans(const struct supervisor *s)
+{
+    for (int round = 0; round < KILL_ROUNDS; round++) {
+        size_t count = process_children(descendants);
+
+        for (size_t i = 0; i < count; i++) {
+            if (descendants[i] != s->worker)
+                (void)kill(descendants[i], SIGKILL);
+        }
+    }
+}
+
 static void kill_all(struct supervisor *s)
 {
     if (!s->gone)
@@ -283,6 +298,8 @@ static void kill_all(struct supervisor *s)
     s->killing = true;
     if (getpid() == 1)
         (void)kill(-1, SIGKILL); /* what has left our tree, too */
+    else
+        kill_orphans(s);
 }
 
 /* Carry out what the cell says. True if that ended at once: the event to raise is in *ret. */
@@ -459,7 +476,8 @@ static void judge_service(struct supervisor *s)
     raise_event(s, EVENT_GONE);
 }
 
-static void reap(struct supervisor *s)
+/* Whether we still have children. */
+static bool reap(struct supervisor *s)
 {
     int status;
     pid_t pid;
@@ -482,6 +500,7 @@ static void reap(struct supervisor *s)
         }
     }
     judge_service(s);
+    return pid == 0;
 }
 
 static void take_timeouts(struct supervisor *s)
@@ -512,6 +531,29 @@ static void take_usable(struct supervisor *s)
     raise_event(s, EVENT_USABLE);
 }
 
+static void end_worker(struct supervisor *s)
+{
+    s->worker_at_ms = CLOCK_NEVER;
+    if (!s->worker)
+        return;
+    (void)kill(-s->worker, SIGKILL);
+    (void)waitpid(s->worker, NULL, 0);
+    s->worker = 0;
+}
+
+/* Whether nothing is left but helpers, and then these are not either. /proc is no snapshot, and
+ * what forks and ends all the time may not stand in it; but as long as anything lives, it or an
+ * orphan above it is our child. */
+static bool is_all_gone(struct supervisor *s)
+{
+    if (s->unkillable)
+        return true;
+    if (list_descendants(s) > 0)
+        return false;
+    end_worker(s);
+    return !reap(s);
+}
+
 static void arm_timer(const struct supervisor *s)
 {
     int64_t next = s->deadline_ms < s->worker_at_ms ? s->deadline_ms : s->worker_at_ms;
@@ -534,7 +576,7 @@ static void loop(struct supervisor *s)
     uint64_t ticks;
 
     while (s->phase != LIFE_END) {
-        if (s->phase >= LIFE_SWEEP && (s->unkillable || list_descendants(s) == 0)) {
+        if (s->phase >= LIFE_SWEEP && is_all_gone(s)) {
             raise_event(s, EVENT_ALL_GONE);
             continue;
         }
@@ -542,18 +584,10 @@ static void loop(struct supervisor *s)
         (void)poll(fds, sizeof(fds) / sizeof(fds[0]), -1);
         (void)!read(s->timer_fd, &ticks, sizeof(ticks));
         take_signals(s);
-        reap(s);
+        (void)reap(s);
         take_usable(s);
         take_timeouts(s);
     }
-}
-
-static void end_worker(struct supervisor *s)
-{
-    if (!s->worker)
-        return;
-    (void)kill(-s->worker, SIGKILL);
-    (void)waitpid(s->worker, NULL, 0);
 }
 
 static int open_descriptors(struct supervisor *s)

@@ -78,6 +78,26 @@ Test(process, a_zombie_is_not_listed)
     cr_expect(!has(process_descendants(NULL, 0, list), child));
 }
 
+Test(process, children_are_listed_zombies_too_grandchildren_are_not)
+{
+    pid_t grandchild, child = fork_two(&grandchild), zombie = fork();
+    siginfo_t info;
+    size_t count;
+
+    if (zombie == 0)
+        _exit(0);
+    cr_assert(waitid(P_PID, (id_t)zombie, &info, WEXITED | WNOWAIT) == 0);
+    count = process_children(list);
+    if (access("/proc/thread-self/children", R_OK) == 0)
+        cr_expect(count == 2 && has(count, child) && has(count, zombie));
+    else
+        cr_expect(count == 0);
+    kill(grandchild, SIGKILL);
+    kill(child, SIGKILL);
+    while (wait(NULL) > 0) {
+    }
+}
+
 Test(process, a_word_is_found_however_far_back_it_stands_in_the_arguments)
 {
     char long_argument[30000], *argv[] = {(char *)"sleep-like",
