@@ -37,29 +37,19 @@ void entry_normalise(struct entry_state *ret)
 }
 
 /* The kernel's own set: sigset_t's functions leave out what libc keeps for itself (32 and 33, with
- * musl 34 too), which a process without threads has no use for. */
-static uint64_t all_signals(void)
-{
-    static const int synchronous[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
-    uint64_t all = UINT64_MAX;
-
-    for (size_t i = 0; i < sizeof(synchronous) / sizeof(synchronous[0]); i++)
-        all &= ~((uint64_t)1 << (synchronous[i] - 1));
-    return all;
-}
+ * musl 34 too), which a process without threads has no use for. A fault of our own ends us even
+ * while its signal is blocked. */
+static const uint64_t all_signals = UINT64_MAX;
 
 void entry_block_signals(void)
 {
-    uint64_t all = all_signals();
-
-    (void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, sizeof(all));
+    (void)syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all_signals, NULL, sizeof(all_signals));
 }
 
 int entry_signal_fd(void)
 {
-    uint64_t all = all_signals();
-
-    return (int)syscall(SYS_signalfd4, -1, &all, sizeof(all), SFD_CLOEXEC | SFD_NONBLOCK);
+    return (int)syscall(SYS_signalfd4, -1, &all_signals, sizeof(all_signals),
+                        SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
 void entry_restore(const struct entry_state *state)

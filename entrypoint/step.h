@@ -20,8 +20,8 @@ struct entry_state {
  * opened if closed, our core dumps off (soft limit). */
 void entry_normalise(struct entry_state *ret);
 
-/* Block every signal but the synchronous ones: as PID 1, one that is not blocked and has no handler
- * is lost. */
+/* Block every signal: as PID 1, one that is not blocked and has no handler is lost; as any other
+ * process it ends us. */
 void entry_block_signals(void);
 
 /* A signalfd for them, close-on-exec and non-blocking; -1 with errno. */

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -289,10 +290,29 @@ static int storm(void)
     return 0;
 }
 
+/* Counts forks for as long as any of them lives: one that is so short-lived is hard to see. */
+static volatile uint64_t *forks;
+
+static void open_counter(void)
+{
+    char path[4096];
+    int fd;
+
+    (void)snprintf(path, sizeof(path), "%s/forks", folder);
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (fd < 0 || ftruncate(fd, sizeof(*forks)) < 0)
+        _exit(99);
+    forks = mmap(NULL, sizeof(*forks), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (forks == MAP_FAILED)
+        _exit(99);
+    close(fd);
+}
+
 /* Each one forks the next and ends, all in one group or each in a session of its own. */
 static void fork_chain(bool sessions, int64_t until)
 {
     while (now_ns() < until) {
+        ++*forks;
         pid_t next = fork();
 
         if (next > 0)
@@ -310,6 +330,7 @@ static void fork_broad(int64_t until)
 {
     (void)signal(SIGCHLD, SIG_IGN);
     while (now_ns() < until) {
+        ++*forks;
         if (fork() == 0) {
             sleep_ms(50);
             _exit(0);
@@ -324,6 +345,7 @@ static int forker(const char *kind)
 {
     int64_t until = now_ns() + (int64_t)FORKER_S * 1000000000;
 
+    open_counter();
     block_term();
     if (fork() == 0) {
         if (strcmp(kind, "broad") == 0)
