@@ -342,7 +342,8 @@ static bool skip(const char **p, const char *end, const char *bytes, size_t len)
 void expansion_check_size(struct expansion *expansion)
 {
     if (buf_failed(&expansion->result) || buf_failed(&expansion->marked))
-        expansion_fault(expansion, &template_top, "the result is larger than %zu MiB",
+        expansion_fault(expansion, &template_top,
+                        "the result is larger than %zu MiB, or than the memory",
                         expansion->result.max >> 20);
 }
 
