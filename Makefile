@@ -53,7 +53,7 @@ UNIT_TESTS := $(UNIT_SOURCES:tests/unit/%.c=$(BUILD)/unit/%)
 FUZZ_TARGETS := $(FUZZ_SOURCES:tests/fuzz/%.c=$(BUILD)/%)
 
 .PHONY: all help install-build binary run check unit asan coverage integration integration-release \
-        static bench fuzz fuzz-targets lint format clean
+        static bench bench-init fuzz fuzz-targets lint format clean
 
 all: install-build ## build build/dev/sparkpod (the default)
 	@$(MAKE) --no-print-directory binary
@@ -136,8 +136,9 @@ integration: ## the tests against real servers
 # What needs no JVM is run against the binary that ships as well.
 integration-release: static
 	@deps/install test
-	@SPARKPOD=build/release/sparkpod $(PYTEST) tests/integration/test_pid1.py \
-	    tests/integration/test_command_line.py tests/integration/test_render_*.py
+	@SPARKPOD=build/release/sparkpod $(PYTEST) tests/integration/test_battery.py \
+	    tests/integration/test_pid1.py tests/integration/test_command_line.py \
+	    tests/integration/test_render_*.py
 
 static: ## build build/release/sparkpod: musl, static, checked
 	@deps/install static
@@ -148,6 +149,10 @@ bench: static ## speed and memory, beside peers, as ratios
 	@deps/install bench
 	@tests/bench/start-up build/release/sparkpod
 	@tests/bench/render build/release/sparkpod
+
+bench-init: static ## PID 1 beside tini, dumb-init and catatonit: cases, latency, memory
+	@deps/install bench
+	@tests/bench/init build/release/sparkpod
 
 fuzz: ## libFuzzer on the parsers, FUZZ_S seconds (60) or FUZZ_RUNS executions each
 	@FUZZ_S='$(FUZZ_S)' FUZZ_RUNS='$(FUZZ_RUNS)' tests/fuzz/run
