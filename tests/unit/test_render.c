@@ -457,7 +457,8 @@ Test(render, refuses_a_result_that_grows_too_large, .init = enter_home, .fini = 
         render_files(
             &(struct render_file){.source = "in/t.txt", .target = "out/t", .format = RENDER_TEXT},
             1, variables, &report, &err) == -1);
-    cr_expect_str_eq(buf_str(&report.faults), "in/t.txt:1:1: the result is larger than 16 MiB, or than the memory\n");
+    cr_expect_str_eq(buf_str(&report.faults),
+                     "in/t.txt:1:1: the result is larger than 16 MiB, or than the memory\n");
     render_report_free(&report);
     variables_free(variables);
 }
