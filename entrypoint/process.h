@@ -15,8 +15,8 @@
  * how many. */
 size_t process_descendants(const pid_t *skip, size_t skip_count, pid_t *ret);
 
-/* Fill ret (PROCESS_MAX long) with the children of this process, zombies too; a kernel may tell none.
- * Returns how many. Much quicker than process_descendants(). */
+/* Fill ret (PROCESS_MAX long) with the children of this process, zombies too; a kernel may tell
+ * none. Returns how many. Much quicker than process_descendants(). */
 size_t process_children(pid_t *ret);
 
 /* Whether the executable of pid is a file named java. */
