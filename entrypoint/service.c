@@ -105,7 +105,7 @@ static const char *value_of(const char *entry, const char *name)
 
 const char *service_getenv(char *const *environment, const char *name)
 {
-    for (; *environment; environment++) {
+    for (; environment && *environment; environment++) {
         const char *value = value_of(*environment, name);
 
         if (value)

@@ -209,8 +209,7 @@ def test_a_thousand_secrets_of_a_metastore_are_found_in_hive_site_only(
         os.kill(worker_of(pod), signal.SIGSEGV)
         pod.wait_until(lambda: "SIGSEGV" in pod.stderr)
         pod.wait_ready()
-        pod.signal(signal.SIGSEGV)
-        assert pod.wait() == 128 + signal.SIGSEGV
+        assert pod.stop() == 0
         assert cores_in(cwd) == []
 
 
