@@ -40,7 +40,7 @@ enum lifecycle_event {
 enum lifecycle_action {
     ACTION_STEP = 1 << 0,      /* fork the next phase's helper */
     ACTION_SERVICE = 1 << 1,   /* fork the service */
-    ACTION_LATE = 1 << 2,      /* it was not usable in time: thread dump, say so */
+    ACTION_LATE = 1 << 2,      /* first of all: it was not usable in time; thread dump, say so */
     ACTION_TERM = 1 << 3,      /* TERM to the stop target */
     ACTION_TERM_REST = 1 << 4, /* TERM to all descendants; ends a helper that still runs */
     ACTION_DUMP = 1 << 5,      /* QUIT to every java */

@@ -239,16 +239,17 @@ static bool start_service(struct supervisor *s, enum lifecycle_event *ret)
 static void say_late(struct supervisor *s)
 {
     char reason[CHECK_REASON_BYTES], elapsed[CLOCK_DURATION_BYTES];
+    bool is_java;
 
     (void)snapshot_probe(s->helper.snapshot, PROBE_READY, reason, sizeof(reason));
     find_stop_target(s);
-    if (process_is_java(s->stop_target ? s->stop_target : s->child))
-        signal_service(s, SIGQUIT);
-    log_error("pid1",
-              "%s not usable %s after its start (health.start_deadline): %s; thread dump "
-              "above, stopping it",
+    is_java = process_is_java(s->stop_target ? s->stop_target : s->child);
+    log_error("pid1", "%s not usable %s after its start (health.start_deadline): %s; %sstopping it",
               s->service->role->name,
-              clock_format_duration(clock_ms() - s->started_ms, elapsed, sizeof(elapsed)), reason);
+              clock_format_duration(clock_ms() - s->started_ms, elapsed, sizeof(elapsed)), reason,
+              is_java ? "asking for a thread dump and " : "");
+    if (is_java)
+        signal_service(s, SIGQUIT);
     s->ending.late = true;
 }
 
@@ -311,8 +312,6 @@ static bool act(struct supervisor *s, unsigned actions, enum lifecycle_event *re
         ended = start_step(s, ret);
     if (actions & ACTION_SERVICE)
         ended = start_service(s, ret);
-    if (actions & ACTION_LATE)
-        say_late(s);
     if (actions & ACTION_TERM) {
         signal_service(s, SIGTERM);
         s->ending.stop_passed = true;
@@ -376,6 +375,8 @@ static void raise_event(struct supervisor *s, enum lifecycle_event event)
         if (cell->ignored)
             return;
         end_step(s);
+        if (cell->actions & ACTION_LATE)
+            say_late(s); /* the reason is that of the phase that ends */
         enter(s, cell->next);
     } while (act(s, cell->actions, &event));
 }
