@@ -3,10 +3,8 @@ Server, each of the latter two under a sparkpod of its own."""
 
 from __future__ import annotations
 
-import os
 import pathlib
 import re
-import signal
 import time
 from typing import Callable, Mapping
 
@@ -277,55 +275,6 @@ def test_a_secret_is_in_no_environment_once_the_templates_are_rendered(
             f"/proc/{java}/environ"
         ).read_bytes()
         assert pod.stop() == 0
-
-
-@pytest.mark.parametrize("after", [0.05, 0.4, 1.0, 2.5])
-def test_a_stop_while_the_thrift_server_starts_ends_all_of_it(
-    homes: rig.Homes, metastore: rig.Metastore, work: pathlib.Path, sparkpod: Start, after: float
-) -> None:
-    """Bash, the launcher's JVM or the server's may be what runs at that moment."""
-    stack = Stack(work, homes)
-    stack.ports["METASTORE_PORT"] = str(metastore.port)
-    pod = sparkpod("thrift-server", env=stack.env("thrift-server"))
-    pod.wait_until(lambda: "thrift-server started" in pod.stderr)
-    time.sleep(after)
-    pod.term()
-    assert pod.wait(30) == 0
-    assert pod.tree() == []
-
-
-def test_a_dead_wrapper_is_not_a_dead_service(
-    homes: rig.Homes, metastore: rig.Metastore, work: pathlib.Path, sparkpod: Start
-) -> None:
-    stack = Stack(work, homes)
-    stack.ports["METASTORE_PORT"] = str(metastore.port)
-    pod = sparkpod("thrift-server", env=stack.env("thrift-server"))
-    pod.wait_ready()
-    wrapper = next(pid for pid in pod.tree() if rig.cmdline(pid)[:1] == ["bash"])
-    java = pod.java()
-    assert java and java != wrapper
-    os.kill(wrapper, signal.SIGKILL)
-    pod.wait_until(lambda: f"the JVM, pid {java}, lives" in pod.stderr)
-    assert pod.get("/readyz")[0] == 200
-    assert stack.beeline.query("SELECT 42") == [["42"]]
-    # The JVM is what SIGTERM goes to, and its status is ours to judge.
-    assert pod.stop() == 0
-    assert "Successfully stopped SparkContext" in pod.stderr
-
-
-def test_a_thrift_server_that_dies_unasked_passes_its_status_on(
-    homes: rig.Homes, metastore: rig.Metastore, work: pathlib.Path, sparkpod: Start
-) -> None:
-    stack = Stack(work, homes)
-    stack.ports["METASTORE_PORT"] = str(metastore.port)
-    pod = sparkpod("thrift-server", env=stack.env("thrift-server"))
-    pod.wait_ready()
-    java = pod.java()
-    assert java
-    os.kill(java, signal.SIGKILL)
-    assert pod.wait(30) == 137
-    assert "thrift-server ended with 137" in pod.stderr
-    assert pod.tree() == []
 
 
 def test_a_password_with_blanks_at_its_ends_opens_the_database_as_it_does_for_the_jvm(
