@@ -242,8 +242,8 @@ def test_a_jvm_that_hangs_is_killed_within_the_budget(thrift_pod: Pods) -> None:
     server.pod.wait_ready()
     os.kill(server.java(), signal.SIGSTOP)
     server.pod.term()
-    # One second more for what this machine is busy with.
-    assert server.pod.wait(drain + grace + ladder + 1) == 137
+    # Some seconds more for what else this machine is busy with.
+    assert server.pod.wait(drain + grace + ladder + 5) == 137
     assert "the page /sqlserver/ cannot be read" in server.pod.stderr
     assert "shutdown.grace is over" in server.pod.stderr
     assert server.pod.tree() == []
