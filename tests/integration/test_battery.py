@@ -1,6 +1,6 @@
 """PID 1 that loses nothing: the cases of tests/rig/battery.py, which every init can be put to, and
-what only sparkpod has: a fork, an allocation, a disk or a helper that fails it; a health worker that
-is killed and killed again; no allocation once it runs; no clock that can be set."""
+what only sparkpod has: a fork, an allocation, a disk or a helper that fails it; a health worker
+that is killed and killed again; no allocation once it serves; no clock that can be set."""
 
 from __future__ import annotations
 
