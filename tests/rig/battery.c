@@ -18,6 +18,7 @@
 
 /* Forkers end themselves, as not every init ends them. */
 #define FORKER_S 20
+#define FORKER_PAUSE_US 200
 #define STORM_MS 500
 #define STORM_MOST 400
 
@@ -290,8 +291,11 @@ static int storm(void)
     return 0;
 }
 
-/* Counts forks for as long as any of them lives: one that is so short-lived is hard to see. */
-static volatile uint64_t *forks;
+/* One that is so short-lived can hardly be seen or killed: what they share counts their forks, and
+ * the case ends them through it, before the machine is full of what is to be reaped. */
+static volatile struct {
+    uint64_t count, over;
+} * forks;
 
 static void open_counter(void)
 {
@@ -311,8 +315,8 @@ static void open_counter(void)
 /* Each one forks the next and ends, all in one group or each in a session of its own. */
 static void fork_chain(bool sessions, int64_t until)
 {
-    while (now_ns() < until) {
-        ++*forks;
+    while (!forks->over && now_ns() < until) {
+        forks->count++;
         pid_t next = fork();
 
         if (next > 0)
@@ -321,6 +325,7 @@ static void fork_chain(bool sessions, int64_t until)
             sleep_ms(1);
         if (next == 0 && sessions)
             (void)setsid();
+        (void)usleep(FORKER_PAUSE_US);
     }
     _exit(0);
 }
@@ -329,8 +334,8 @@ static void fork_chain(bool sessions, int64_t until)
 static void fork_broad(int64_t until)
 {
     (void)signal(SIGCHLD, SIG_IGN);
-    while (now_ns() < until) {
-        ++*forks;
+    while (!forks->over && now_ns() < until) {
+        forks->count++;
         if (fork() == 0) {
             sleep_ms(50);
             _exit(0);
