@@ -53,6 +53,7 @@ UNIT_TESTS := $(UNIT_SOURCES:tests/unit/%.c=$(BUILD)/unit/%)
 FUZZ_TARGETS := $(FUZZ_SOURCES:tests/fuzz/%.c=$(BUILD)/%)
 
 .PHONY: all help install-build binary run check unit asan coverage integration integration-release \
+        integration-asan \
         static bench bench-init fuzz fuzz-targets lint format clean
 
 all: install-build ## build build/dev/sparkpod (the default)
@@ -139,6 +140,12 @@ integration-release: static
 	@SPARKPOD=build/release/sparkpod $(PYTEST) tests/integration/test_battery.py \
 	    tests/integration/test_pid1.py tests/integration/test_command_line.py \
 	    tests/integration/test_render_*.py
+
+# PID 1 under sanitizers.
+integration-asan:
+	@deps/install build test
+	@$(MAKE) --no-print-directory FLAVOUR=asan binary
+	@SPARKPOD=build/asan/sparkpod $(PYTEST) tests/integration/test_battery.py
 
 static: ## build build/release/sparkpod: musl, static, checked
 	@deps/install static

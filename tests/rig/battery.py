@@ -15,6 +15,7 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Callable, Iterator, Mapping, Optional, Sequence
@@ -81,17 +82,20 @@ def sparkpod(binary: pathlib.Path, is_pid1: bool) -> Init:
     )
 
 
-@functools.lru_cache
+_BUILDING = threading.Lock()
+
+
 def helper() -> str:
-    """Build battery.c, once per version of it."""
+    """Build battery.c, once per version of it, however many threads ask."""
     source = rig.RIG / "battery.c"
     target = rig.ROOT / "build" / "rig" / "battery"
-    if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        staged = target.with_suffix(f".{os.getpid()}")
-        flags = ["-static", "-Os", "-s", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra"]
-        subprocess.run(["musl-gcc", *flags, "-o", staged, source], check=True)
-        staged.rename(target)
+    with _BUILDING:
+        if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            staged = target.with_suffix(f".{os.getpid()}")
+            flags = ["-static", "-Os", "-s", "-std=gnu11", "-D_GNU_SOURCE", "-Wall", "-Wextra"]
+            subprocess.run(["musl-gcc", *flags, "-o", staged, source], check=True)
+            staged.rename(target)
     return str(target)
 
 
