@@ -10,6 +10,7 @@ import itertools
 import pathlib
 import secrets
 import shutil
+import signal
 import sys
 from typing import Any, Callable, Generator, Iterator, Mapping, Optional
 
@@ -20,6 +21,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "rig"))
 import rig  # noqa: E402  pylint: disable=wrong-import-position
 
 TEMPLATES = pathlib.Path(__file__).resolve().parent / "templates"
+
+
+# As nohup leaves it, a shell under test could not catch it.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 # --- when a test fails ---------------------------------------------------------------------------

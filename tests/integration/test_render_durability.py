@@ -648,7 +648,8 @@ def test_a_link_to_nowhere_and_a_ring_of_links_are_errors(linked: Linked) -> Non
     assert run.returncode in (70, 77, 78)
     (line,) = errors_of(run.stderr)
     assert str(linked.link) in line
-    assert "Too many levels of symbolic links" in line
+    # glibc's words, and musl's
+    assert re.search("Too many levels of symbolic links|Symbolic link loop", line)
     assert {path.name for path in linked.conf.iterdir()} == {"hive-site.xml", "other"}
 
 
