@@ -23,8 +23,10 @@ import rig  # noqa: E402  pylint: disable=wrong-import-position
 TEMPLATES = pathlib.Path(__file__).resolve().parent / "templates"
 
 
-# As nohup leaves it, a shell under test could not catch it.
+# What nohup and a shell's "&" leave ignored, a command under test could not catch.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 # --- when a test fails ---------------------------------------------------------------------------
