@@ -147,6 +147,16 @@ static const char *find_in_environment(const struct variables *variables, const 
     return NULL;
 }
 
+const char *variables_part_entry(const char *entry, char *name, size_t size)
+{
+    const char *equals = strchr(entry, '=');
+
+    if (!equals || (size_t)(equals - entry) >= size)
+        return NULL;
+    (void)snprintf(name, size, "%.*s", (int)(equals - entry), entry);
+    return equals + 1;
+}
+
 bool variables_name_matches(const char *patterns, const char *name)
 {
     const char *word = patterns;

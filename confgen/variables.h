@@ -52,6 +52,10 @@ const struct buf *variables_warnings(const struct variables *variables);
 void variables_each_secret(const struct variables *variables,
                            void (*see)(const char *value, size_t len));
 
+/* Part an environment's entry: its name goes to name (size bytes), and its value is returned; NULL
+ * for what has no '=', or a name that does not fit. */
+const char *variables_part_entry(const char *entry, char *name, size_t size);
+
 /* Whether name matches one of the blank-separated patterns ('*' and '?'). */
 bool variables_name_matches(const char *patterns, const char *name);
 

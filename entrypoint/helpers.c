@@ -1,11 +1,11 @@
 #include "entrypoint/helpers.h"
 
 #include "common/log.h"
+#include "confgen/variables.h"
 #include "entrypoint/rendering.h"
 #include "probes/wait.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -20,13 +20,10 @@ void helper_wipe_secrets(const struct service *service)
     char name[256];
 
     for (char *const *entry = service->environment; service->role->is_rendered && *entry; entry++) {
-        char *equals = strchr(*entry, '=');
+        const char *value = variables_part_entry(*entry, name, sizeof(name));
 
-        if (!equals || (size_t)(equals - *entry) >= sizeof(name))
-            continue;
-        (void)snprintf(name, sizeof(name), "%.*s", (int)(equals - *entry), *entry);
-        if (service_is_withheld(service->config, name))
-            explicit_bzero(equals + 1, strlen(equals + 1));
+        if (value && service_is_withheld(service->config, name))
+            explicit_bzero((char *)(uintptr_t)value, strlen(value));
     }
     if (service->role->is_rendered)
         log_mask_clear();

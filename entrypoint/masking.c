@@ -5,7 +5,6 @@
 #include "confgen/properties.h"
 #include "confgen/variables.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define ESCAPED_MAX_BYTES ((size_t)8 << 20)
@@ -47,12 +46,9 @@ void masking_add_environment(const struct config *config, char *const *environme
     char name[256];
 
     for (; *environment; environment++) {
-        const char *equals = strchr(*environment, '=');
+        const char *value = variables_part_entry(*environment, name, sizeof(name));
 
-        if (!equals || (size_t)(equals - *environment) >= sizeof(name))
-            continue;
-        (void)snprintf(name, sizeof(name), "%.*s", (int)(equals - *environment), *environment);
-        if (variables_name_matches(config->render.secret_names, name))
-            masking_add(equals + 1, strlen(equals + 1));
+        if (value && variables_name_matches(config->render.secret_names, name))
+            masking_add(value, strlen(value));
     }
 }

@@ -253,19 +253,18 @@ static bool is_trap(const struct role *role, const char *name, const char *value
 /* Append the name to secrets when the entry is a secret that the service does not get. */
 static bool is_left_out(const struct service *service, const char *entry, struct buf *secrets)
 {
-    const char *equals = strchr(entry, '=');
     char name[256];
+    const char *value = variables_part_entry(entry, name, sizeof(name));
 
-    if (!equals || (size_t)(equals - entry) >= sizeof(name))
+    if (!value)
         return false;
-    (void)snprintf(name, sizeof(name), "%.*s", (int)(equals - entry), entry);
     if (strncmp(name, "SPARKPOD_", strlen("SPARKPOD_")) == 0)
         return true;
     if (service_is_withheld(service->config, name)) {
         buf_printf(secrets, " %s", name);
         return true;
     }
-    return is_trap(service->role, name, equals + 1);
+    return is_trap(service->role, name, value);
 }
 
 void service_clean_environment(const struct service *service, struct command *command)
