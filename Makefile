@@ -19,7 +19,7 @@ COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wswitch-enum \
             -Wformat=2 -Wwrite-strings -Werror
-PACKAGES := libxml-2.0 inih libcurl jansson libpq libmicrohttpd
+PACKAGES := libxml-2.0 inih libcurl libcrypto jansson libpq libmicrohttpd
 CFLAGS_dev := -O2 -g -D_FORTIFY_SOURCE=2
 CFLAGS_asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
                -fno-sanitize-recover=undefined

@@ -3,6 +3,7 @@
 #include "common/clock.h"
 
 #include <errno.h>
+#include <openssl/x509_vfy.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,14 +51,31 @@ static int initialise(void)
     return 0;
 }
 
-CURL *http_handle_new(const char *ca_file, bool insecure)
+/* CURLOPT_CONNECT_TO: an entry without host and port stands for every connection. */
+static int set_destination(CURL *curl, const char *connect_to, struct curl_slist **ret_list)
 {
+    BUF_AUTO entry = BUF_INIT(1024);
+
+    *ret_list = NULL;
+    if (!connect_to)
+        return 0;
+    if (buf_printf(&entry, "::%s", connect_to) == 0)
+        *ret_list = curl_slist_append(NULL, buf_str(&entry));
+    curl_easy_setopt(curl, CURLOPT_CONNECT_TO, *ret_list);
+    return *ret_list ? 0 : -1;
+}
+
+CURL *http_handle_new(const struct http_request *request, struct curl_slist **ret_list)
+{
+    const char *ca_file = request->ca_file ? request->ca_file : http_ca_bundle();
+    bool insecure = request->insecure;
     CURL *curl = initialise() < 0 ? NULL : curl_easy_init();
 
-    if (!curl)
+    if (!curl || set_destination(curl, request->connect_to, ret_list) < 0 ||
+        curl_easy_setopt(curl, CURLOPT_URL, request->url) != CURLE_OK) {
+        curl_easy_cleanup(curl);
         return NULL;
-    if (!ca_file)
-        ca_file = http_ca_bundle();
+    }
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -108,6 +126,17 @@ static int connect_failed(CURL *curl, struct err *err)
     }
 }
 
+/* libcurl looks at the name itself once OpenSSL has found nothing wrong. */
+static int verification_failed(CURL *curl, struct err *err)
+{
+    long result = X509_V_OK;
+
+    (void)curl_easy_getinfo(curl, CURLINFO_SSL_VERIFYRESULT, &result);
+    return err_set(err, EXIT_UNAVAILABLE, "the server's certificate is not trusted: %s",
+                   result == X509_V_OK ? "it is another name's"
+                                       : X509_verify_cert_error_string(result));
+}
+
 int http_failed(CURL *curl, CURLcode code, int64_t started_ms, struct err *err)
 {
     char took[CLOCK_DURATION_BYTES];
@@ -120,7 +149,9 @@ int http_failed(CURL *curl, CURLcode code, int64_t started_ms, struct err *err)
         return err_set(err, EXIT_UNAVAILABLE, "timed out after %s",
                        clock_format_duration(clock_ms() - started_ms, took, sizeof(took)));
     if (code == CURLE_PEER_FAILED_VERIFICATION)
-        return err_set(err, EXIT_UNAVAILABLE, "the server's certificate is not trusted");
+        return verification_failed(curl, err);
+    if (code == CURLE_SSL_CACERT_BADFILE)
+        return err_set(err, EXIT_CONFIG, "the file of certificates to trust cannot be read");
     if (code == CURLE_SSL_CONNECT_ERROR)
         return err_set(err, EXIT_UNAVAILABLE, "TLS handshake failed");
     if (code == CURLE_UNSUPPORTED_PROTOCOL) /* an answer that looks like HTTP/0.9 */
@@ -162,12 +193,13 @@ int http_send(const struct http_request *request, struct http_reply *ret, struct
 {
     __attribute__((cleanup(free_handle))) CURL *curl = NULL;
     __attribute__((cleanup(free_list))) struct curl_slist *headers = NULL;
+    __attribute__((cleanup(free_list))) struct curl_slist *destination = NULL;
     int64_t started_ms = clock_ms();
     long status = 0;
     CURLcode code;
 
     *ret = (struct http_reply){.body = BUF_INIT(request->max_bytes)};
-    curl = http_handle_new(request->ca_file, request->insecure);
+    curl = http_handle_new(request, &destination);
     for (const char *const *line = request->headers; curl && line && *line; line++) {
         struct curl_slist *longer = curl_slist_append(headers, *line);
 
@@ -175,7 +207,7 @@ int http_send(const struct http_request *request, struct http_reply *ret, struct
             return err_set(err, EXIT_INTERNAL, "out of memory");
         headers = longer;
     }
-    if (!curl || curl_easy_setopt(curl, CURLOPT_URL, request->url) != CURLE_OK)
+    if (!curl)
         return err_set(err, EXIT_INTERNAL, "out of memory");
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, http_timeout_ms(request->deadline_ms));

@@ -20,10 +20,11 @@ struct http_request {
     size_t body_len;
     const char *user; /* Basic authentication; NULL: none */
     const char *password;
-    const char *ca_file; /* certificates to trust; NULL: the system's */
-    bool insecure;       /* do not verify the server's certificate */
-    int64_t deadline_ms; /* of clock_ms() */
-    size_t max_bytes;    /* of the body that are kept */
+    const char *ca_file;    /* certificates to trust; NULL: the system's */
+    bool insecure;          /* do not verify the server's certificate */
+    const char *connect_to; /* "host:port" to connect to, whoever url names; NULL: as it says */
+    int64_t deadline_ms;    /* of clock_ms() */
+    size_t max_bytes;       /* of the body that are kept */
 };
 
 struct http_reply {
@@ -47,9 +48,10 @@ void http_reply_free(struct http_reply *reply);
  * NULL if there is none. */
 const char *http_ca_bundle(void);
 
-/* A libcurl handle with the rules above, for connections that speak something else. The caller
- * sets the URL and frees it with curl_easy_cleanup(). NULL without memory. */
-CURL *http_handle_new(const char *ca_file, bool insecure);
+/* A libcurl handle with the rules above and what request says of url and TLS, for connections that
+ * speak something else. The caller frees it with curl_easy_cleanup() and, after the connect,
+ * *ret_list with curl_slist_free_all(). NULL without memory. */
+CURL *http_handle_new(const struct http_request *request, struct curl_slist **ret_list);
 
 /* What is left until deadline_ms as libcurl's timeouts want it: 0 is none. */
 long http_timeout_ms(int64_t deadline_ms);

@@ -25,7 +25,8 @@ struct config {
         char *source, *target, *secrets, *secret_names, *pass_secrets;
     } render;
     struct {
-        int64_t timeout, fatal_grace;
+        int64_t timeout, fatal_grace, insecure;
+        char *ca_file;
     } wait;
     struct {
         char *executor_image;
@@ -38,6 +39,7 @@ struct config {
     } metastore;
     struct {
         int64_t port, interval, timeout, start_deadline;
+        char *user, *ca_file, *server_name;
     } health;
     struct {
         int64_t endpoint_delay, drain, grace, budget;

@@ -5,6 +5,7 @@
 #include "common/fd.h"
 #include "common/http.h"
 #include "common/log.h"
+#include "probes/transport.h"
 
 #include <poll.h>
 #include <stdbool.h>
@@ -86,16 +87,14 @@ static int read_page(const struct target *ui, struct err *err)
 {
     char path[] = "/sqlserver/";
     struct target page = *ui;
-    BUF_AUTO url = BUF_INIT(1024);
+    TRANSPORT_ADDRESS_AUTO address;
     HTTP_REPLY_AUTO reply = {0};
-    struct http_request request = {.insecure = ui->insecure,
-                                   .deadline_ms = clock_ms() + ANSWER_MS,
-                                   .max_bytes = PAGE_MAX_BYTES};
+    struct http_request request = {.max_bytes = PAGE_MAX_BYTES};
     int running;
 
     page.path = path;
-    (void)target_put_url(&page, &page.hosts[0], &url);
-    request.url = buf_str(&url);
+    if (transport_address(&page, &page.hosts[0], clock_ms() + ANSWER_MS, &address, &request) < 0)
+        return err_set(err, EXIT_INTERNAL, "out of memory");
     if (http_send(&request, &reply, err) < 0)
         return -1;
     if (reply.status != 200)

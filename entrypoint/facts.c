@@ -17,6 +17,7 @@
 #include <strings.h>
 
 #define MAX_FILE_BYTES ((size_t)16 << 20)
+#define UI_TLS_OFFSET 400 /* WebUI, JettyUtils.startJettyServer() */
 
 struct facts {
     struct buf pairs; /* KEY NUL VALUE NUL … */
@@ -267,13 +268,22 @@ int facts_postgres(const struct facts *facts, struct target *ret, struct err *er
 }
 
 /* The metastore's keys have two names, and MetastoreConf asks for metastore.* first. */
-static void set_metastore_transport(const struct facts *facts, struct target *target)
+static const char *get_either(const struct facts *facts, const char *hive_key)
 {
-    target->tls = is_true(facts_get(facts, "metastore.use.SSL")
-                              ?: facts_get(facts, "hive.metastore.use.SSL"));
-    /* Kerberos: only a connection can be tried. */
-    if (is_true(facts_get(facts, "metastore.sasl.enabled")
-                    ?: facts_get(facts, "hive.metastore.sasl.enabled")))
+    return facts_get(facts, hive_key + strlen("hive.")) ?: facts_get(facts, hive_key);
+}
+
+/* With Kerberos, the compact protocol or (from 4.0 on) HTTP only a connection can be tried. */
+static void set_metastore_transport(const struct facts *facts, const char *mode_key,
+                                    struct target *target)
+{
+    const char *mode = get_either(facts, mode_key);
+
+    target->tls = is_true(get_either(facts, "hive.metastore.use.SSL"));
+    target->framed = is_true(get_either(facts, "hive.metastore.thrift.framed.transport.enabled"));
+    if (is_true(get_either(facts, "hive.metastore.sasl.enabled")) ||
+        is_true(get_either(facts, "hive.metastore.thrift.compact.protocol.enabled")) ||
+        (mode && strcasecmp(mode, "http") == 0))
         target->kind = TARGET_TCP;
 }
 
@@ -292,7 +302,7 @@ int facts_metastore(const struct facts *facts, struct target *ret, struct err *e
         target_free(ret);
         return err_set(err, EXIT_CONFIG, "%s: \"%.200s\" does not begin with thrift://", key, uris);
     }
-    set_metastore_transport(facts, ret);
+    set_metastore_transport(facts, "hive.metastore.client.thrift.transport.mode", ret);
     return 1;
 }
 
@@ -310,8 +320,7 @@ int facts_own_metastore(const struct facts *facts, char *const *environment, str
 
     if (parse_own(key, "thrift", host, port, "", ret, err) < 0)
         return -1;
-    set_metastore_transport(facts, ret);
-    ret->insecure = ret->tls;
+    set_metastore_transport(facts, "hive.metastore.server.thrift.transport.mode", ret);
     return 0;
 }
 
@@ -358,7 +367,7 @@ int facts_thrift_server(const struct facts *facts, char *const *environment, str
     if (parse_own(key, "hive2", host, port, buf_str(&rest), ret, err) < 0)
         return -1;
     set_authentication(facts_get(facts, "hive.server2.authentication") ?: "NONE", ret);
-    ret->tls = ret->insecure = is_true(facts_get(facts, "hive.server2.use.SSL"));
+    ret->tls = is_true(facts_get(facts, "hive.server2.use.SSL"));
     return 0;
 }
 
@@ -370,11 +379,17 @@ int facts_ui(const struct facts *facts, char *const *environment, struct target 
     static const char key[] = "spark.ui.port";
     const char *host = service_getenv(environment, "SPARK_LOCAL_IP");
     const char *port = facts_get(facts, key) ?: "4040";
+    const char *tls_port = facts_get(facts, "spark.ssl.ui.port") ?: "0";
+    bool tls =
+        is_true(facts_get(facts, "spark.ssl.ui.enabled") ?: facts_get(facts, "spark.ssl.enabled"));
 
     if (!is_true(facts_get(facts, "spark.ui.enabled") ?: "true") || strcmp(port, "0") == 0)
         return 0;
-    if (parse_own(key, "http", host, port, "/", ret, err) < 0)
+    if (parse_own(key, tls ? "https" : "http", host,
+                  tls && strcmp(tls_port, "0") != 0 ? tls_port : port, "/", ret, err) < 0)
         return -1;
+    if (tls && strcmp(tls_port, "0") == 0)
+        ret->hosts[0].port = (uint16_t)(ret->hosts[0].port + UI_TLS_OFFSET);
     ret->any_status = true;
     return 1;
 }

@@ -50,11 +50,19 @@ static const struct subcommand {
      "      hive2://host:port  jdbc:hive2://…  http(s)://…  tcp://host:port\n"
      "The password for PostgreSQL comes from PGPASSWORD, PGPASSWORD_FILE or a file PGPASSWORD in\n"
      "a folder of render.secrets. Timeout 0 waits for ever.\n"},
-    {"probe", "live|ready|startup | URL", command_probe,
-     "ask the running PID 1, or check one URL once",
+    {"probe",
+     "live|ready|startup | [--deep] [--timeout 5s] [--ca-file FILE] [--server-name NAME]\n"
+     "      [--insecure] URL",
+     command_probe, "ask the running PID 1, or check one URL once",
      "live, ready, startup: exit 0 if the sparkpod on health.port says so, 1 and its reason if "
      "not,\n"
-     "69 if there is none; for exec probes and HEALTHCHECK. URL: one check, as in `wait`.\n"},
+     "69 if there is none; for exec probes and HEALTHCHECK.\n"
+     "URL: one check, as in `wait`. --deep asks for more than a login: of hive2:// the answer to\n"
+     "SELECT 1 in a session of its own, of postgres:// the right to create tables. A password for\n"
+     "hive2://USER@… comes from HIVE2_PASSWORD as PostgreSQL's does from PGPASSWORD. Where the "
+     "URL\n"
+     "speaks TLS, --ca-file names the certificates to trust (PEM; default: the system's),\n"
+     "--server-name the one the certificate must hold, and --insecure trusts any.\n"},
     {"config", "[--config FILE] [--format ini|json]", command_config,
      "show every setting and where it comes from", ""},
     {"version", "", command_version, "show the commit and the versions of the linked libraries",

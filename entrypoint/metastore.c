@@ -48,7 +48,9 @@ int metastore_make_plan(const struct service *service, struct monitor_plan *ret,
     FACTS_AUTO *facts = facts_read(service->conf_folder, service->args, err);
 
     ret->has_service = true;
-    return facts ? facts_own_metastore(facts, service->environment, &ret->service, err) : -1;
+    if (!facts || facts_own_metastore(facts, service->environment, &ret->service, err) < 0)
+        return -1;
+    return service_set_own(service, &ret->service, err);
 }
 
 /* How a distribution is started: apache/hive has bin/hive, the standalone metastore does not. */

@@ -282,7 +282,8 @@ void service_clean_environment(const struct service *service, struct command *co
 
 /* `run`: any command, with the environment as it is. */
 
-static int add_password(const struct config *config, char *const *environment,
+/* 1 if name has a value, 0 if not, -1 with err. */
+static int add_password(const struct config *config, char *const *environment, const char *name,
                         struct target *target, struct err *err)
 {
     struct variables *variables =
@@ -292,14 +293,55 @@ static int add_password(const struct config *config, char *const *environment,
 
     if (!variables)
         return err_set(err, EXIT_INTERNAL, "out of memory");
-    found = variables_get(variables, "PGPASSWORD", strlen("PGPASSWORD"), &password, err);
-    if (found == 1) {
+    found = variables_get(variables, name, strlen(name), &password, err);
+    if (found == 1 && password.len) {
         masking_add(password.value, password.len);
         if (target_set_login(target, NULL, password.value) < 0)
             found = err_set(err, EXIT_INTERNAL, "out of memory");
     }
     variables_free(variables);
-    return found < 0 ? -1 : 0;
+    return found;
+}
+
+static int no_memory(struct err *err)
+{
+    return err_set(err, EXIT_INTERNAL, "out of memory");
+}
+
+int service_set_trust(const struct config *config, struct target *target, struct err *err)
+{
+    target->insecure = target->tls && config->wait.insecure;
+    return target_set_tls(target, config->wait.ca_file, NULL) < 0 ? no_memory(err) : 0;
+}
+
+int service_set_own(const struct service *service, struct target *target, struct err *err)
+{
+    const struct config *config = service->config;
+    int found = 0;
+
+    target->insecure = target->tls && *config->health.ca_file == '\0';
+    if (target_set_tls(target, config->health.ca_file, config->health.server_name) < 0)
+        return no_memory(err);
+    if (target->kind != TARGET_HIVESERVER2 || *config->health.user == '\0')
+        return 0;
+    if (target_set_login(target, config->health.user, NULL) < 0)
+        return no_memory(err);
+    found = add_password(config, service->environment, "HIVE2_PASSWORD", target, err);
+    if (found == 1 && target->password)
+        return 0;
+    return found < 0 ? -1
+                     : err_set(err, EXIT_CONFIG,
+                               "health.user has no password: name its file in HIVE2_PASSWORD_FILE, "
+                               "or put a file HIVE2_PASSWORD into a folder of render.secrets (a "
+                               "variable's value is overwritten once the files are rendered)");
+}
+
+/* The variable that holds the password for a URL; NULL: it needs none. */
+static const char *password_name(const struct target *target)
+{
+    if (target->kind == TARGET_POSTGRES)
+        return "PGPASSWORD";
+    return target->kind == TARGET_HIVESERVER2 && target->user ? "HIVE2_PASSWORD" : NULL;
 }
 
 int service_parse_urls(char *const *urls, const struct config *config, char *const *environment,
@@ -308,12 +350,15 @@ int service_parse_urls(char *const *urls, const struct config *config, char *con
     int count = 0;
 
     for (; urls[count]; count++) {
+        const char *name;
+
         if (count == SERVICE_MAX_TARGETS)
             return err_set(err, EXIT_USAGE, "more than %d URLs", SERVICE_MAX_TARGETS);
-        if (target_parse(urls[count], &ret[count], err) < 0)
+        if (target_parse(urls[count], &ret[count], err) < 0 ||
+            service_set_trust(config, &ret[count], err) < 0)
             return -1;
-        if (ret[count].kind == TARGET_POSTGRES &&
-            add_password(config, environment, &ret[count], err) < 0)
+        name = password_name(&ret[count]);
+        if (name && add_password(config, environment, name, &ret[count], err) < 0)
             return -1;
     }
     return count;

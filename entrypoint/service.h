@@ -88,9 +88,17 @@ bool service_is_withheld(const struct config *config, const char *name);
  * secrets, broken service links and what would take the service elsewhere. */
 void service_clean_environment(const struct service *service, struct command *command);
 
+/* Let target, where it speaks TLS, trust what wait.ca_file and wait.insecure say. 0, or -1. */
+int service_set_trust(const struct config *config, struct target *target, struct err *err);
+
+/* Let target, the role's own service, be asked as health.user, and trusted as health.ca_file and
+ * health.server_name say. 0, or -1 with err: health.user has no password. */
+int service_set_own(const struct service *service, struct target *target, struct err *err);
+
 /* Read the URLs that a command line names (NULL at the end) into ret (as many, at most
  * SERVICE_MAX_TARGETS, all zero). PostgreSQL's get the password that PGPASSWORD, PGPASSWORD_FILE or
- * a secrets folder holds, which is masked from now on. How many, or -1 with EXIT_USAGE for a URL
+ * a secrets folder holds, a Thrift Server's with a user that of HIVE2_PASSWORD likewise; it is
+ * masked from now on. How many, or -1 with EXIT_USAGE for a URL
  * that is none; the caller frees what is in ret in both cases. */
 int service_parse_urls(char *const *urls, const struct config *config, char *const *environment,
                        struct target *ret, struct err *err);

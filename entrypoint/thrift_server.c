@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "entrypoint/memory.h"
 
+#include <glob.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <netdb.h>
@@ -20,15 +21,40 @@
 
 #define VALUE_MAX_BYTES ((size_t)1 << 20)
 
+static const char *spark_home(char *const *environment)
+{
+    const char *home = service_getenv(environment, "SPARK_HOME");
+
+    return home && *home ? home : "/opt/spark";
+}
+
 int thrift_server_fill_targets(const struct service *service, struct target *ret, struct err *err)
 {
     FACTS_AUTO *facts = facts_read(service->conf_folder, service->args, err);
     int found = facts ? facts_metastore(facts, ret, err) : -1;
 
+    if (found == 1 && service_set_trust(service->config, ret, err) < 0)
+        found = -1;
     if (found == 0)
         log_warn("service", "hive.metastore.uris is not set: the catalogue is an embedded one and "
                             "goes with the pod");
     return found;
+}
+
+/* Spark's version is in the name of its own jar, spark-core_2.12-3.5.6.jar. */
+static void read_version(char *const *environment, struct target *server)
+{
+    BUF_AUTO pattern = BUF_INIT(PATH_MAX);
+    const char *version = NULL;
+    glob_t jars = {0};
+
+    (void)buf_printf(&pattern, "%s/jars/spark-core_*.jar", spark_home(environment));
+    if (glob(buf_str(&pattern), GLOB_NOSORT, NULL, &jars) == 0)
+        version = strrchr(jars.gl_pathv[0], '-');
+    if (version)
+        (void)snprintf(server->version, sizeof(server->version), "%.*s",
+                       (int)(strlen(version + 1) - strlen(".jar")), version + 1);
+    globfree(&jars);
 }
 
 int thrift_server_make_plan(const struct service *service, struct monitor_plan *ret,
@@ -37,12 +63,14 @@ int thrift_server_make_plan(const struct service *service, struct monitor_plan *
     FACTS_AUTO *facts = facts_read(service->conf_folder, service->args, err);
     int has_ui;
 
-    if (!facts || facts_thrift_server(facts, service->environment, &ret->service, err) < 0)
+    if (!facts || facts_thrift_server(facts, service->environment, &ret->service, err) < 0 ||
+        service_set_own(service, &ret->service, err) < 0)
         return -1;
+    read_version(service->environment, &ret->service);
     has_ui = facts_ui(facts, service->environment, &ret->ui, err);
     ret->has_service = true;
     ret->has_ui = has_ui == 1;
-    return has_ui < 0 ? -1 : 0;
+    return has_ui < 0 ? -1 : service_set_own(service, &ret->ui, err);
 }
 
 /* Whether executors are to run as pods of the cluster this driver runs in. */
@@ -323,12 +351,10 @@ static int add_confs(const struct service *service, struct command *ret, struct 
 
 int thrift_server_make_command(const struct service *service, struct command *ret, struct err *err)
 {
-    const char *home = service_getenv(service->environment, "SPARK_HOME");
+    const char *home = spark_home(service->environment);
     char script[PATH_MAX];
 
     *ret = (struct command){0};
-    if (!home || !*home)
-        home = "/opt/spark";
     service_clean_environment(service, ret);
     command_set(ret, "SPARK_HOME", home);
     command_set(ret, "SPARK_CONF_DIR", service->conf_folder);

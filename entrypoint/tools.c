@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #define MAX_FOLDERS 16
+#define DEEP_TIMEOUT "30s" /* a server's first statement takes seconds */
 #define WAIT_TIMEOUT "5m"
 #define PROBE_TIMEOUT_MS 5000
 
@@ -197,7 +198,13 @@ static int probe_self(const struct config *config, const char *probe)
     return reply.status == 200 ? EXIT_DONE : EXIT_FAILED;
 }
 
-static int probe_url(const struct config *config, char *const *url, char *const *environment)
+/* What `probe` was asked beside the URL. */
+struct probe_options {
+    char *config_file, *timeout, *ca_file, *server_name, *insecure, *deep;
+};
+
+static int probe_url(const struct config *config, char *const *url,
+                     const struct probe_options *options, char *const *environment)
 {
     TARGET_AUTO target = {0};
     struct check_result result;
@@ -205,6 +212,14 @@ static int probe_url(const struct config *config, char *const *url, char *const 
 
     if (service_parse_urls(url, config, environment, &target, &err) < 0)
         return command_refuse("probe", &err);
+    if (options->deep && (target.kind == TARGET_HTTP || target.kind == TARGET_TCP))
+        return command_usage("probe", "--deep is for hive2://, thrift:// and postgres://");
+    target.deep = options->deep;
+    if (target_set_tls(&target, options->ca_file, options->server_name) < 0) {
+        err_set(&err, EXIT_INTERNAL, "out of memory");
+        return command_fail("probe", &err);
+    }
+    target.insecure |= target.tls && options->insecure;
     check_target(&target, clock_ms() + config->health.timeout, &result);
     (void)printf("%s %s: %s (%.1f ms)\n", target.url,
                  result.state == CHECK_READY ? "ready" : "not ready", result.reason,
@@ -216,18 +231,34 @@ static int probe_url(const struct config *config, char *const *url, char *const 
 
 int command_probe(const struct invocation *invocation)
 {
-    char *const *what = invocation->argv + 1;
+    struct probe_options options = {0};
+    const struct flag flags[] = {{"config", &options.config_file, 1},
+                                 {"timeout", &options.timeout, 1},
+                                 {"ca-file", &options.ca_file, 1},
+                                 {"server-name", &options.server_name, 1},
+                                 {"insecure", &options.insecure, 0},
+                                 {"deep", &options.deep, 0},
+                                 {.name = NULL}};
+    int status = command_flags(invocation, flags, false);
+    char *const *what = invocation->argv + optind;
+    const char *timeout = options.timeout;
     struct config config;
-    int status;
+    struct err err;
 
-    if (invocation->argc != 2)
+    if (status != EXIT_DONE)
+        return status;
+    if (invocation->argc - optind != 1)
         return command_usage("probe", "one of live, ready, startup or a URL is needed");
-    status = command_load_config(&config, NULL, invocation->environment);
+    status = command_load_config(&config, options.config_file, invocation->environment);
+    if (!timeout && options.deep && !config_is_set(&config, "health.timeout"))
+        timeout = DEEP_TIMEOUT;
+    if (status == EXIT_DONE && timeout && config_set(&config, "health.timeout", timeout, &err) < 0)
+        status = command_refuse("probe", &err);
     if (status == EXIT_DONE && (strcmp(*what, "live") == 0 || strcmp(*what, "ready") == 0 ||
                                 strcmp(*what, "startup") == 0))
         status = probe_self(&config, *what);
     else if (status == EXIT_DONE)
-        status = probe_url(&config, what, invocation->environment);
+        status = probe_url(&config, what, &options, invocation->environment);
     config_free(&config);
     return status;
 }

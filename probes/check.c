@@ -43,22 +43,6 @@ void checks_take_answer(const struct thrift_answer *answer, struct check_result 
     }
 }
 
-void checks_call_once(const struct target *target, const struct target_host *host,
-                      checks_connect *connect, enum thrift_method method, int64_t deadline_ms,
-                      struct check_result *ret)
-{
-    struct conversation conversation = {.transport = NULL};
-    struct thrift_answer answer;
-    struct err err;
-
-    if (connect(target, host, deadline_ms, &conversation, &err) < 0 ||
-        conversation_call(&conversation, method, deadline_ms, &answer, &err) < 0)
-        checks_failed(ret, &err);
-    else
-        checks_take_answer(&answer, ret);
-    conversation_close(&conversation);
-}
-
 void checks_call_kept(struct check_session *session, struct conversation *kept,
                       checks_connect *connect, enum thrift_method method, int64_t deadline_ms,
                       struct check_result *ret)
@@ -73,7 +57,7 @@ void checks_call_kept(struct check_session *session, struct conversation *kept,
         if (!was_open && connect(target, &target->hosts[0], deadline_ms, kept, &err) < 0)
             break;
         session->connects += !was_open;
-        if (conversation_call(kept, method, deadline_ms, &answer, &err) == 0) {
+        if (conversation_call(kept, method, NULL, deadline_ms, &answer, &err) == 0) {
             checks_take_answer(&answer, ret);
             return;
         }

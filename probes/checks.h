@@ -9,6 +9,7 @@ struct check_session {
     const struct target *target;
     struct conversation kept;   /* alive: getStatus, GetInfo */
     struct conversation second; /* metastore, usable: may hang where the database hangs */
+    char version[16];           /* hiveserver2: Spark's, as GetInfo gave it; "" before */
     bool login_refused;         /* hiveserver2: not tried again, accounts would be locked */
     unsigned connects;
 };
@@ -39,11 +40,6 @@ typedef int checks_connect(const struct target *target, const struct target_host
 /* Call method over a conversation of session that is kept: opened by connect where it is closed,
  * and once more where it turns out to have ended. */
 void checks_call_kept(struct check_session *session, struct conversation *kept,
-                      checks_connect *connect, enum thrift_method method, int64_t deadline_ms,
-                      struct check_result *ret);
-
-/* Call method over a new conversation. */
-void checks_call_once(const struct target *target, const struct target_host *host,
                       checks_connect *connect, enum thrift_method method, int64_t deadline_ms,
                       struct check_result *ret);
 

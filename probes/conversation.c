@@ -14,7 +14,7 @@
 int conversation_open(const struct target *target, const struct target_host *host,
                       int64_t deadline_ms, struct conversation *ret, struct err *err)
 {
-    *ret = (struct conversation){.inbox = BUF_INIT(THRIFT_MAX_BYTES)};
+    *ret = (struct conversation){.framed = target->framed, .inbox = BUF_INIT(THRIFT_MAX_BYTES)};
     return transport_open(target, host, deadline_ms, &ret->transport, err);
 }
 
@@ -105,7 +105,7 @@ int conversation_provoke(struct conversation *conversation, int64_t deadline_ms,
 
 /* Ask; the answer is owed from then on. */
 static int send_call(struct conversation *conversation, enum thrift_method method,
-                     int64_t deadline_ms, struct err *err)
+                     const struct thrift_handle *handle, int64_t deadline_ms, struct err *err)
 {
     BUF_AUTO call = BUF_INIT(REQUEST_BYTES);
     BUF_AUTO request = BUF_INIT(REQUEST_BYTES);
@@ -114,7 +114,7 @@ static int send_call(struct conversation *conversation, enum thrift_method metho
     conversation->seqid++;
     conversation->asked_ms = clock_ms();
     conversation->owed = true;
-    (void)thrift_put_call(&call, method, conversation->seqid);
+    (void)thrift_put_call(&call, method, handle, conversation->seqid);
     if (conversation->framed)
         (void)thrift_put_i32(&request, (int32_t)call.len);
     if (buf_failed(&call) || buf_add(&request, call.data, call.len) < 0)
@@ -165,7 +165,8 @@ static int receive_answer(struct conversation *conversation, int64_t deadline_ms
  * Thrift Server whose workers are all taken would leave us without one, and each hanging call would
  * take another worker of the metastore. */
 int conversation_call(struct conversation *conversation, enum thrift_method method,
-                      int64_t deadline_ms, struct thrift_answer *ret, struct err *err)
+                      const struct thrift_handle *handle, int64_t deadline_ms,
+                      struct thrift_answer *ret, struct err *err)
 {
     if (conversation->owed && clock_ms() - conversation->asked_ms > OWED_MAX_MS) {
         err_set(err, EXIT_UNAVAILABLE, "no answer for %d s", OWED_MAX_MS / 1000);
@@ -173,7 +174,7 @@ int conversation_call(struct conversation *conversation, enum thrift_method meth
     }
     if (conversation->owed && receive_answer(conversation, deadline_ms, ret, err) < 0)
         return -1;
-    if (send_call(conversation, method, deadline_ms, err) < 0)
+    if (send_call(conversation, method, handle, deadline_ms, err) < 0)
         return close_failed(conversation);
     return receive_answer(conversation, deadline_ms, ret, err);
 }

@@ -37,10 +37,11 @@ int conversation_login(struct conversation *conversation, const char *user, cons
 /* Ask for a SASL mechanism that nobody has, and read the refusal: it takes a worker to answer. */
 int conversation_provoke(struct conversation *conversation, int64_t deadline_ms, struct err *err);
 
-/* Call method and read its reply. After a failure the conversation is closed, unless the answer is
- * merely late: then it is open, and the answer owed. */
+/* Call method, about handle (NULL: none), and read its reply. After a failure the conversation is
+ * closed, unless the answer is merely late: then it is open, and the answer owed. */
 int conversation_call(struct conversation *conversation, enum thrift_method method,
-                      int64_t deadline_ms, struct thrift_answer *ret, struct err *err);
+                      const struct thrift_handle *handle, int64_t deadline_ms,
+                      struct thrift_answer *ret, struct err *err);
 
 void conversation_close(struct conversation *conversation);
 

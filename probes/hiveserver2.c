@@ -1,9 +1,17 @@
+#include "common/clock.h"
 #include "common/http.h"
 #include "probes/checks.h"
+
+#include <stdio.h>
+#include <string.h>
 
 #define REPLY_BYTES 65536
 #define HTTP_OK 200
 #define HTTP_UNAUTHORIZED 401
+#define HTTP_FORBIDDEN 403
+#define GOODBYE_MS 1000 /* to close a session after the deadline, so that the server keeps none */
+
+/* ---- who asks ---- */
 
 /* hive.server2.authentication=NONE takes any user; both parts must not be empty. */
 static const char *user_of(const struct target *target)
@@ -23,66 +31,164 @@ static bool may_log_in(const struct target *target)
            ((!target->lockout && !target->user) || (target->user && target->password));
 }
 
+static bool is_anonymous(const struct target *target)
+{
+    return target->auth == TARGET_AUTH_NOSASL;
+}
+
+/* ---- one call: over a connection, or in HTTP transport as the body of a POST ---- */
+
 static int connect_hiveserver2(const struct target *target, const struct target_host *host,
                                int64_t deadline_ms, struct conversation *ret, struct err *err)
 {
     if (conversation_open(target, host, deadline_ms, ret, err) < 0)
         return -1;
-    if (target->auth == TARGET_AUTH_NOSASL)
+    if (is_anonymous(target))
         return 0;
     return conversation_login(ret, user_of(target), password_of(target), deadline_ms, err);
 }
 
-/* ---- hive.server2.transport.mode=http: the message is the body of a POST ---- */
+static int read_reply(const struct http_reply *reply, enum thrift_method method,
+                      struct thrift_answer *ret, struct err *err)
+{
+    if (reply->status == HTTP_UNAUTHORIZED || reply->status == HTTP_FORBIDDEN)
+        return err_set(err, EXIT_REFUSED, "login refused: answered %d", reply->status);
+    if (reply->status != HTTP_OK)
+        return err_set(err, EXIT_UNAVAILABLE, "answered %d", reply->status);
+    if (thrift_parse_reply(method, 1, reply->body.data, reply->body.len, ret) < 0)
+        return err_set(err, EXIT_UNAVAILABLE, "the answer is not Thrift");
+    return 0;
+}
 
-static int post_call(const struct target *target, const struct target_host *host, bool log_in,
-                     int64_t deadline_ms, struct http_reply *ret, struct err *err)
+static int post_call(const struct target *target, const struct target_host *host,
+                     enum thrift_method method, const struct thrift_handle *handle,
+                     int64_t deadline_ms, struct thrift_answer *ret, struct err *err)
 {
     static const char *const headers[] = {"Content-Type: application/x-thrift", "Expect:", NULL};
-    BUF_AUTO url = BUF_INIT(8192);
+    TRANSPORT_ADDRESS_AUTO address;
+    HTTP_REPLY_AUTO reply = {.status = 0};
     BUF_AUTO call = BUF_INIT(4096);
     struct http_request request = {
         .headers = headers,
-        .user = log_in ? user_of(target) : NULL,
+        .user = is_anonymous(target) ? NULL : user_of(target),
         .password = password_of(target),
-        .insecure = target->insecure,
-        .deadline_ms = deadline_ms,
         .max_bytes = REPLY_BYTES,
     };
 
-    (void)target_put_url(target, host, &url);
-    (void)thrift_put_call(&call, THRIFT_GET_INFO, 1);
-    request.url = buf_str(&url);
+    if (transport_address(target, host, deadline_ms, &address, &request) < 0 ||
+        thrift_put_call(&call, method, handle, 1) < 0)
+        return err_set(err, EXIT_INTERNAL, "out of memory");
     request.body = call.data;
     request.body_len = call.len;
-    if (buf_failed(&url) || buf_failed(&call))
-        return err_set(err, EXIT_INTERNAL, "out of memory");
-    return http_send(&request, ret, err);
+    if (http_send(&request, &reply, err) < 0)
+        return -1;
+    return read_reply(&reply, method, ret, err);
 }
 
-static void check_post(const struct target *target, const struct target_host *host, bool log_in,
+/* Who makes several calls, logged in. */
+struct client {
+    const struct target *target;
+    const struct target_host *host;
+    int64_t deadline_ms;
+    struct conversation conversation; /* closed in HTTP transport */
+};
+
+static int client_open(struct client *client, struct err *err)
+{
+    if (client->target->http_transport)
+        return 0;
+    return connect_hiveserver2(client->target, client->host, client->deadline_ms,
+                               &client->conversation, err);
+}
+
+/* 0, or -1 with err, also for an answer that is not a good one. */
+static int client_call(struct client *client, enum thrift_method method,
+                       const struct thrift_handle *handle, struct thrift_answer *ret,
+                       struct err *err)
+{
+    int result =
+        client->target->http_transport
+            ? post_call(client->target, client->host, method, handle, client->deadline_ms, ret, err)
+            : conversation_call(&client->conversation, method, handle, client->deadline_ms, ret,
+                                err);
+
+    if (result == 0 && !ret->ok)
+        return err_set(err, EXIT_UNAVAILABLE, "%s", ret->text);
+    return result;
+}
+
+/* ---- SELECT 1 ---- */
+
+static int run_statement(struct client *client, const struct thrift_handle *session,
+                         struct err *err)
+{
+    struct thrift_answer execute, fetch, close;
+
+    if (client_call(client, THRIFT_EXECUTE, session, &execute, err) < 0)
+        return err_wrap(err, "ExecuteStatement");
+    if (client_call(client, THRIFT_FETCH, &execute.handle, &fetch, err) < 0)
+        return err_wrap(err, "FetchResults");
+    if (client_call(client, THRIFT_CLOSE_OPERATION, &execute.handle, &close, err) < 0)
+        return err_wrap(err, "CloseOperation");
+    return 0;
+}
+
+static int run_session(struct client *client, struct err *err)
+{
+    struct thrift_answer session, goodbye;
+    int64_t latest_ms;
+    struct err ignored;
+    int result;
+
+    if (client_call(client, THRIFT_OPEN_SESSION, NULL, &session, err) < 0)
+        return err_wrap(err, "OpenSession");
+    result = run_statement(client, &session.handle, err);
+    latest_ms = clock_ms() + GOODBYE_MS;
+    if (client->deadline_ms < latest_ms)
+        client->deadline_ms = latest_ms;
+    if (client_call(client, THRIFT_CLOSE_SESSION, &session.handle, &goodbye,
+                    result < 0 ? &ignored : err) < 0 &&
+        result == 0)
+        return err_wrap(err, "CloseSession");
+    return result;
+}
+
+static void check_deep(const struct target *target, const struct target_host *host,
                        int64_t deadline_ms, struct check_result *ret)
 {
-    HTTP_REPLY_AUTO reply = {.status = 0};
+    struct client client = {.target = target, .host = host, .deadline_ms = deadline_ms};
+    struct err err;
+
+    if (!is_anonymous(target) && !may_log_in(target)) {
+        err_set(&err, EXIT_CONFIG, "SELECT 1 needs a login by user and password");
+        checks_failed(ret, &err);
+    } else if (client_open(&client, &err) < 0 || run_session(&client, &err) < 0) {
+        checks_failed(ret, &err);
+    } else {
+        checks_ready(ret, "SELECT 1 gave 1");
+    }
+    conversation_close(&client.conversation);
+}
+
+/* ---- one check ---- */
+
+static void get_info(const struct target *target, const struct target_host *host,
+                     int64_t deadline_ms, struct check_result *ret)
+{
+    struct client client = {.target = target, .host = host, .deadline_ms = deadline_ms};
     struct thrift_answer answer;
     struct err err;
-    int result = post_call(target, host, log_in, deadline_ms, &reply, &err);
 
-    if (result == 0 && reply.status == HTTP_UNAUTHORIZED)
-        result = err_set(&err, EXIT_REFUSED, "login refused: answered %d", reply.status);
-    else if (result == 0 && reply.status != HTTP_OK)
-        result = err_set(&err, EXIT_UNAVAILABLE, "answered %d", reply.status);
-    else if (result == 0 &&
-             thrift_parse_reply(THRIFT_GET_INFO, 1, reply.body.data, reply.body.len, &answer) < 0)
-        result = err_set(&err, EXIT_UNAVAILABLE, "the answer is not Thrift");
-    if (result < 0)
+    if (client_open(&client, &err) < 0 ||
+        client_call(&client, THRIFT_GET_INFO, NULL, &answer, &err) < 0)
         checks_failed(ret, &err);
     else
         checks_take_answer(&answer, ret);
+    conversation_close(&client.conversation);
 }
 
 /* Outside the servlet's path any answer shows that a worker took the request, and nothing is
- * logged; inside, each request without a login is an ERROR, each with one two lines. */
+ * logged; inside, each request without a login is an ERROR. */
 static void knock(const struct target *target, const struct target_host *host, int64_t deadline_ms,
                   struct check_result *ret)
 {
@@ -94,47 +200,46 @@ static void knock(const struct target *target, const struct target_host *host, i
     check_http(&root, host, deadline_ms, ret);
 }
 
-/* ---- one check ---- */
-
-static bool is_anonymous(const struct target *target)
-{
-    return target->auth == TARGET_AUTH_NOSASL;
-}
-
-static void check_once(const struct target *target, const struct target_host *host, bool log_in,
+void check_hiveserver2(const struct target *target, const struct target_host *host,
                        int64_t deadline_ms, struct check_result *ret)
 {
-    bool may_call = log_in || is_anonymous(target);
-
-    if (target->http_transport && may_call)
-        check_post(target, host, log_in, deadline_ms, ret);
+    if (target->deep)
+        check_deep(target, host, deadline_ms, ret);
+    else if (is_anonymous(target) || may_log_in(target))
+        get_info(target, host, deadline_ms, ret);
     else if (target->http_transport)
         knock(target, host, deadline_ms, ret);
-    else if (may_call)
-        checks_call_once(target, host, connect_hiveserver2, THRIFT_GET_INFO, deadline_ms, ret);
     else
         check_tcp(target, host, deadline_ms, ret);
 }
 
-void check_hiveserver2(const struct target *target, const struct target_host *host,
-                       int64_t deadline_ms, struct check_result *ret)
-{
-    check_once(target, host, may_log_in(target), deadline_ms, ret);
-}
-
 /* ---- a session ---- */
 
-/* Does a new connection get a worker? The handshake shows it; which one the log does not mind
- * depends on libthrift: 0.12 (Spark 3.5) reports each connection that logs in and closes, 0.16
- * (Spark 4) each mechanism it does not know. */
-static void shake_hands(const struct target *target, int64_t deadline_ms, struct check_result *ret)
+/* How a new connection can be tried without a trace in the log depends on libthrift: 0.12 (Spark 3)
+ * reports each connection that ends after its first call or login, 0.16 (Spark 4) each mechanism it
+ * does not know. */
+enum quiet_way { QUIET_UNKNOWN, QUIET_REFUSAL, QUIET_LOGIN };
+
+static enum quiet_way quiet_way(const struct check_session *session)
+{
+    const char *version = *session->version ? session->version : session->target->version;
+
+    if (*version == '\0')
+        return QUIET_UNKNOWN;
+    return strncmp(version, "2.", 2) == 0 || strncmp(version, "3.", 2) == 0 ? QUIET_REFUSAL
+                                                                            : QUIET_LOGIN;
+}
+
+/* Does a new connection get a worker? The handshake shows it. */
+static void shake_hands(const struct target *target, bool log_in, int64_t deadline_ms,
+                        struct check_result *ret)
 {
     const struct target_host *host = &target->hosts[0];
     struct conversation fresh = {.transport = NULL};
     struct err err;
     int result;
 
-    if (target->quiet_handshake) {
+    if (log_in) {
         result = connect_hiveserver2(target, host, deadline_ms, &fresh, &err);
     } else {
         result = conversation_open(target, host, deadline_ms, &fresh, &err);
@@ -148,29 +253,49 @@ static void shake_hands(const struct target *target, int64_t deadline_ms, struct
         checks_ready(ret, "a new connection is served");
 }
 
+/* GetInfo on the kept connection also tells the version. */
+static void call_kept(struct check_session *session, int64_t deadline_ms, struct check_result *ret)
+{
+    checks_call_kept(session, &session->kept, connect_hiveserver2, THRIFT_GET_INFO, deadline_ms,
+                     ret);
+    if (ret->state == CHECK_READY)
+        (void)snprintf(session->version, sizeof(session->version), "%.15s",
+                       ret->reason + strlen("Spark "));
+}
+
+/* In HTTP transport a request needs a worker, over a kept connection too: that it gets none must
+ * not fail what a restart would not help, so there only the port is asked. */
 static void ask_alive(struct check_session *session, bool log_in, int64_t deadline_ms,
                       struct check_result *ret)
 {
     const struct target *target = session->target;
 
-    if (target->http_transport)
-        knock(target, &target->hosts[0], deadline_ms, ret);
-    else if (log_in || is_anonymous(target))
-        checks_call_kept(session, &session->kept, connect_hiveserver2, THRIFT_GET_INFO, deadline_ms,
-                         ret);
+    if (!target->http_transport && (log_in || is_anonymous(target)))
+        call_kept(session, deadline_ms, ret);
     else
         check_tcp(target, &target->hosts[0], deadline_ms, ret);
 }
 
-static void ask_usable(const struct target *target, bool log_in, int64_t deadline_ms,
+/* Where no quiet way is known to show more, what is alive counts as usable. */
+static void ask_usable(struct check_session *session, bool log_in, int64_t deadline_ms,
                        struct check_result *ret)
 {
-    bool has_handshake = !target->http_transport && !is_anonymous(target);
+    const struct target *target = session->target;
+    const struct target_host *host = &target->hosts[0];
+    enum quiet_way way = quiet_way(session);
 
-    if (has_handshake && (log_in || !target->quiet_handshake))
-        shake_hands(target, deadline_ms, ret);
+    if (target->http_transport && (log_in || is_anonymous(target)))
+        get_info(target, host, deadline_ms, ret);
+    else if (target->http_transport)
+        knock(target, host, deadline_ms, ret);
+    else if (target->auth == TARGET_AUTH_PLAIN && way == QUIET_REFUSAL)
+        shake_hands(target, false, deadline_ms, ret);
+    else if (target->auth == TARGET_AUTH_PLAIN && way == QUIET_LOGIN && log_in)
+        shake_hands(target, true, deadline_ms, ret);
+    else if (is_anonymous(target) && way == QUIET_LOGIN)
+        get_info(target, host, deadline_ms, ret);
     else
-        check_once(target, &target->hosts[0], log_in, deadline_ms, ret);
+        ask_alive(session, log_in, deadline_ms, ret);
 }
 
 /* A server that refuses the probe's login has shown that it works; the login is not tried again. */
@@ -182,7 +307,7 @@ void hiveserver2_ask(struct check_session *session, enum check_question question
     if (question == CHECK_ALIVE)
         ask_alive(session, log_in, deadline_ms, ret);
     else
-        ask_usable(session->target, log_in, deadline_ms, ret);
+        ask_usable(session, log_in, deadline_ms, ret);
     if (ret->state == CHECK_FATAL && ret->status == EXIT_REFUSED) {
         session->login_refused = true;
         ret->state = CHECK_READY;

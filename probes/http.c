@@ -7,20 +7,16 @@
 void check_http(const struct target *target, const struct target_host *host, int64_t deadline_ms,
                 struct check_result *ret)
 {
-    BUF_AUTO url = BUF_INIT(16384);
+    TRANSPORT_ADDRESS_AUTO address;
     HTTP_REPLY_AUTO reply = {.status = 0};
     struct http_request request = {
-        .user = target->user,
-        .password = target->password,
-        .insecure = target->insecure,
-        .deadline_ms = deadline_ms,
-        .max_bytes = BODY_BYTES,
-    };
+        .user = target->user, .password = target->password, .max_bytes = BODY_BYTES};
     struct err err;
 
-    (void)target_put_url(target, host, &url);
-    request.url = buf_str(&url);
-    if (http_send(&request, &reply, &err) < 0) {
+    if (transport_address(target, host, deadline_ms, &address, &request) < 0) {
+        err_set(&err, EXIT_INTERNAL, "out of memory");
+        checks_failed(ret, &err);
+    } else if (http_send(&request, &reply, &err) < 0) {
         checks_failed(ret, &err);
     } else if (target->any_status || (reply.status >= 200 && reply.status < 400)) {
         checks_ready(ret, "answered %d", reply.status);

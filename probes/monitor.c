@@ -2,20 +2,17 @@
 
 #include "common/clock.h"
 #include "common/fd.h"
-#include "common/http.h"
 #include "common/log.h"
 #include "probes/server.h"
 
-#include <jansson.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #define TICK_MS 200 /* how soon a new phase is seen, and the interval until the first success */
 #define PLAN_RETRY_MS 1000
-#define VERSION_MAX_BYTES 4096
-#define VERSION_URL_BYTES 512
 
 struct worker {
     const struct monitor *monitor;
@@ -24,8 +21,7 @@ struct worker {
     bool plan_failed;              /* and said so */
     struct check_session *session; /* NULL without a service */
     unsigned connects_before;      /* those of earlier workers */
-    bool version_asked;
-    bool announced; /* the service was usable once */
+    bool announced;                /* the service was usable once */
     int64_t next_ms;
 };
 
@@ -112,42 +108,8 @@ static bool ask(const struct worker *worker, enum snapshot_check check)
     return result.state == CHECK_READY;
 }
 
-/* {"spark":"3.5.6"}: before Spark 4 an unknown SASL mechanism is the quiet way to try a new
- * connection, from Spark 4 on it is the full handshake. */
-static bool wants_handshake(const struct buf *body)
-{
-    json_t *root = json_loadb(buf_str(body), body->len, 0, NULL);
-    const char *version = json_string_value(json_object_get(root, "spark"));
-    bool handshake = version && strncmp(version, "2.", 2) != 0 && strncmp(version, "3.", 2) != 0;
-
-    if (version)
-        log_debug("health", "the service is Spark %s", version);
-    json_decref(root);
-    return handshake;
-}
-
-static void ask_version(struct worker *worker)
-{
-    struct target page = worker->plan.ui;
-    char path[] = "/api/v1/version";
-    BUF_AUTO url = BUF_INIT(VERSION_URL_BYTES);
-    HTTP_REPLY_AUTO reply = {0};
-    struct http_request request = {.insecure = page.insecure,
-                                   .deadline_ms = clock_ms() + worker->plan.timeout_ms,
-                                   .max_bytes = VERSION_MAX_BYTES};
-
-    page.path = path;
-    (void)target_put_url(&page, &page.hosts[0], &url);
-    request.url = buf_str(&url);
-    watch_over(SNAPSHOT_UI, worker->plan.timeout_ms);
-    worker->version_asked = http_send(&request, &reply, NULL) == 0;
-    watch_over(SNAPSHOT_UI, 0);
-    if (worker->version_asked && reply.status == 200)
-        worker->plan.service.quiet_handshake = wants_handshake(&reply.body);
-}
-
 /* A new connection is tried only where the kept one and the UI answer: nobody could be served
- * otherwise, and on the way up the version that tells how to try it is not known yet. */
+ * otherwise. */
 static bool ask_all(struct worker *worker)
 {
     static const struct check_result not_asked = {
@@ -162,8 +124,6 @@ static bool ask_all(struct worker *worker)
         record(worker, SNAPSHOT_USABLE, &not_asked);
         return false;
     }
-    if (worker->plan.has_ui && !worker->version_asked)
-        ask_version(worker);
     return ask(worker, SNAPSHOT_USABLE);
 }
 

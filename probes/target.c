@@ -132,6 +132,18 @@ static int parse_list(const struct scheme *scheme, char *rest, struct target *re
     return 0;
 }
 
+/* "…;ssl=true" says of a metastore what hive.metastore.use.SSL does. */
+static int parse_thrift(const struct scheme *scheme, char *rest, struct target *ret,
+                        struct err *err)
+{
+    char *variables = cut(rest, ";");
+
+    ret->tls = strcmp(variables, "ssl=true") == 0;
+    if (*variables && !ret->tls)
+        return err_set(err, EXIT_USAGE, "only ;ssl=true may follow the hosts");
+    return parse_list(scheme, rest, ret, err);
+}
+
 static int set_path(struct target *target, const char *path, struct err *err)
 {
     free(target->path);
@@ -324,7 +336,7 @@ static const struct scheme schemes[] = {
     {"postgres://", TARGET_POSTGRES, 5432, parse_postgres},
     {"postgresql://", TARGET_POSTGRES, 5432, parse_postgres},
     {"jdbc:postgresql://", TARGET_POSTGRES, 5432, parse_jdbc_postgres},
-    {"thrift://", TARGET_METASTORE, 9083, parse_list},
+    {"thrift://", TARGET_METASTORE, 9083, parse_thrift},
     {"hive2://", TARGET_HIVESERVER2, 10000, parse_hive2},
     {"jdbc:hive2://", TARGET_HIVESERVER2, 10000, parse_hive2},
     {"http://", TARGET_HTTP, 80, parse_http},
@@ -415,13 +427,32 @@ int target_set_login(struct target *target, const char *user, const char *passwo
     return replace(&target->user, user) < 0 ? -1 : replace(&target->password, password);
 }
 
+int target_set_tls(struct target *target, const char *ca_file, const char *server_name)
+{
+    if (replace(&target->ca_file, ca_file && *ca_file ? ca_file : NULL) < 0)
+        return -1;
+    return replace(&target->server_name, server_name && *server_name ? server_name : NULL);
+}
+
+static int put_address(const char *name, uint16_t port, struct buf *buf)
+{
+    bool literal_v6 = strchr(name, ':') != NULL;
+
+    return buf_printf(buf, "%s%s%s:%u", literal_v6 ? "[" : "", name, literal_v6 ? "]" : "", port);
+}
+
 int target_put_url(const struct target *target, const struct target_host *host, struct buf *buf)
 {
-    bool literal_v6 = strchr(host->name, ':') != NULL;
+    bool renamed = target->tls && target->server_name;
 
-    return buf_printf(buf, "%s://%s%s%s:%u%s", target->tls ? "https" : "http",
-                      literal_v6 ? "[" : "", host->name, literal_v6 ? "]" : "", host->port,
-                      target->path ? target->path : "/");
+    (void)buf_add_str(buf, target->tls ? "https://" : "http://");
+    (void)put_address(renamed ? target->server_name : host->name, host->port, buf);
+    return buf_add_str(buf, target->path ? target->path : "/");
+}
+
+int target_put_address(const struct target_host *host, struct buf *buf)
+{
+    return put_address(host->name, host->port, buf);
 }
 
 void target_free(struct target *target)
@@ -430,5 +461,7 @@ void target_free(struct target *target)
     wipe(&target->password);
     free(target->conninfo);
     free(target->path);
+    free(target->ca_file);
+    free(target->server_name);
     *target = (struct target){.host_count = 0};
 }

@@ -1,7 +1,7 @@
 /* What can be waited for and probed, from its URL:
  *
  *     postgres://user@host:port/db   jdbc:postgresql://host:port/db?sslmode=require
- *     thrift://host:port[,host:port…]          a Hive metastore (any of several may answer)
+ *     thrift://host:port[,host:port…][;ssl=true]   a Hive metastore (any of several may answer)
  *     hive2://host:port   jdbc:hive2://host:port/db;transportMode=http;httpPath=cliservice
  *     http://host:port/path   https://…        tcp://host:port
  *
@@ -48,14 +48,16 @@ struct target {
     char *user;            /* owned, may be NULL */
     char *password;        /* owned, wiped; may be NULL */
     char *path;            /* http, hive2 over http: path and query, begins with '/'; owned */
-    bool tls;              /* https, hive.server2.use.SSL */
-    bool insecure;         /* tls: the pod's own service, whose certificate names a Service and no
-                              address of ours, is not verified */
+    char *ca_file;         /* tls: certificates to trust; NULL: the system's; owned */
+    char *server_name;     /* tls: who the certificate and SNI name; NULL: the host; owned */
+    bool tls;              /* https, hive.server2.use.SSL, hive.metastore.use.SSL */
+    bool insecure;         /* tls: the certificate is not verified */
+    bool framed;           /* thrift: hive.metastore.thrift.framed.transport.enabled */
     bool http_transport;   /* hive2: hive.server2.transport.mode=http */
     bool any_status;       /* http: any answer will do, a 401 or 500 too */
     bool lockout;          /* hive2: failed logins may lock an account (LDAP, CUSTOM) */
-    bool quiet_handshake;  /* hive2: a login that closes leaves no trace in the log and an unknown
-                              SASL mechanism does (Spark 4); false: the other way round (3.5) */
+    bool deep;             /* prove more than a login: hive2 SELECT 1; postgres the CREATE right */
+    char version[16];      /* hive2: Spark's, where it is known without asking; else "" */
     enum target_auth auth; /* hive2 */
 };
 
@@ -66,9 +68,16 @@ int target_parse(const char *url, struct target *ret, struct err *err);
 /* Set user and password (copied; NULL leaves what is there). 0, or -1 without memory. */
 int target_set_login(struct target *target, const char *user, const char *password);
 
-/* Append http[s]://host:port/path, as libcurl wants it, for one of the target's hosts. 0, or -1
- * once buf has failed. */
+/* Set what TLS trusts and whom it expects (copied; NULL or "" leaves what is there). 0, or -1
+ * without memory. */
+int target_set_tls(struct target *target, const char *ca_file, const char *server_name);
+
+/* Append http[s]://host:port/path, as libcurl wants it, for one of the target's hosts, who is
+ * called server_name where the target has one. 0, or -1 once buf has failed. */
 int target_put_url(const struct target *target, const struct target_host *host, struct buf *buf);
+
+/* Append host:port, an IPv6 address in brackets: where to connect. 0, or -1 once buf has failed. */
+int target_put_address(const struct target_host *host, struct buf *buf);
 
 /* Free what the target owns, wiped; it is all zero afterwards. */
 void target_free(struct target *target);

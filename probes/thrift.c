@@ -4,9 +4,12 @@
 #include <string.h>
 
 #define STRICT_VERSION_1 0x80010000u
-#define CLI_DBMS_NAME 17 /* TCLIService.thrift, TGetInfoType */
-#define HANDLE_BYTES 16  /* THandleIdentifier: guid, secret */
-#define TYPE_AT 3        /* of the message, behind the version */
+#define TYPE_AT 3 /* of the message, behind the version */
+
+/* TCLIService.thrift */
+#define CLI_DBMS_VER 18 /* TGetInfoType */
+#define PROTOCOL_V8 7   /* TProtocolVersion: results come by column */
+#define STATEMENT "SELECT 1"
 
 enum message_type { CALL = 1, REPLY = 2, EXCEPTION = 3 };
 
@@ -29,6 +32,11 @@ static const char *const method_names[] = {
     [THRIFT_GET_STATUS] = "getStatus",
     [THRIFT_GET_DATABASE] = "get_database",
     [THRIFT_GET_INFO] = "GetInfo",
+    [THRIFT_OPEN_SESSION] = "OpenSession",
+    [THRIFT_EXECUTE] = "ExecuteStatement",
+    [THRIFT_FETCH] = "FetchResults",
+    [THRIFT_CLOSE_OPERATION] = "CloseOperation",
+    [THRIFT_CLOSE_SESSION] = "CloseSession",
 };
 
 /* ---- writing ---- */
@@ -55,23 +63,58 @@ static void put_field(struct buf *buf, enum type type, char id)
     (void)buf_add(buf, header, sizeof(header));
 }
 
-/* GetInfo(1: TGetInfoReq{1: TSessionHandle{1: THandleIdentifier{1: guid, 2: secret}}, 2: infoType})
- * Spark answers for CLI_DBMS_NAME without looking the session up, so no session is made. */
-static void put_info_request(struct buf *buf)
+static void put_string_field(struct buf *buf, char id, const void *data, size_t len)
 {
-    static const char nobody[HANDLE_BYTES];
+    put_field(buf, STRING, id);
+    put_string(buf, data, len);
+}
+
+static void put_i32_field(struct buf *buf, char id, int32_t value)
+{
+    put_field(buf, I32, id);
+    (void)thrift_put_i32(buf, value);
+}
+
+/* Field 1, a TSessionHandle or TOperationHandle {1: THandleIdentifier {1: guid, 2: secret}, …}. The
+ * latter must also say its type and whether it has results, which no server looks at. */
+static void put_handle(struct buf *buf, const struct thrift_handle *handle, bool is_operation)
+{
+    put_field(buf, STRUCT, 1);
+    put_field(buf, STRUCT, 1);
+    put_string_field(buf, 1, handle->guid, sizeof(handle->guid));
+    put_string_field(buf, 2, handle->secret, sizeof(handle->secret));
+    (void)buf_add_char(buf, STOP);
+    if (is_operation) {
+        put_i32_field(buf, 2, 0); /* EXECUTE_STATEMENT */
+        put_field(buf, BOOL, 3);
+        (void)buf_add_char(buf, 1);
+    }
+    (void)buf_add_char(buf, STOP);
+}
+
+/* The one argument of every call of TCLIService, T…Req. Spark answers GetInfo for CLI_DBMS_VER
+ * without looking the session up, so none is made. */
+static void put_request(struct buf *buf, enum thrift_method method,
+                        const struct thrift_handle *handle)
+{
+    static const struct thrift_handle nobody;
+    bool is_operation = method == THRIFT_FETCH || method == THRIFT_CLOSE_OPERATION;
 
     put_field(buf, STRUCT, 1);
-    put_field(buf, STRUCT, 1);
-    put_field(buf, STRUCT, 1);
-    put_field(buf, STRING, 1);
-    put_string(buf, nobody, sizeof(nobody));
-    put_field(buf, STRING, 2);
-    put_string(buf, nobody, sizeof(nobody));
-    (void)buf_add_char(buf, STOP);
-    (void)buf_add_char(buf, STOP);
-    put_field(buf, I32, 2);
-    (void)thrift_put_i32(buf, CLI_DBMS_NAME);
+    if (method == THRIFT_OPEN_SESSION)
+        put_i32_field(buf, 1, PROTOCOL_V8);
+    else
+        put_handle(buf, handle ? handle : &nobody, is_operation);
+    if (method == THRIFT_GET_INFO)
+        put_i32_field(buf, 2, CLI_DBMS_VER);
+    if (method == THRIFT_EXECUTE)
+        put_string_field(buf, 2, STATEMENT, strlen(STATEMENT));
+    if (method == THRIFT_FETCH) {
+        put_i32_field(buf, 2, 0); /* FETCH_NEXT */
+        put_field(buf, I64, 3);   /* at most one row */
+        (void)thrift_put_i32(buf, 0);
+        (void)thrift_put_i32(buf, 1);
+    }
     (void)buf_add_char(buf, STOP);
 }
 
@@ -83,18 +126,23 @@ static int put_header(struct buf *buf, enum message_type type, enum thrift_metho
     return thrift_put_i32(buf, seqid);
 }
 
-int thrift_put_call(struct buf *buf, enum thrift_method method, int32_t seqid)
+int thrift_put_call(struct buf *buf, enum thrift_method method, const struct thrift_handle *handle,
+                    int32_t seqid)
 {
     (void)put_header(buf, CALL, method, seqid);
     switch (method) {
     case THRIFT_GET_STATUS:
         break;
     case THRIFT_GET_DATABASE:
-        put_field(buf, STRING, 1);
-        put_string(buf, "default", strlen("default"));
+        put_string_field(buf, 1, "default", strlen("default"));
         break;
     case THRIFT_GET_INFO:
-        put_info_request(buf);
+    case THRIFT_OPEN_SESSION:
+    case THRIFT_EXECUTE:
+    case THRIFT_FETCH:
+    case THRIFT_CLOSE_OPERATION:
+    case THRIFT_CLOSE_SESSION:
+        put_request(buf, method, handle);
         break;
     }
     return buf_add_char(buf, STOP);
@@ -257,22 +305,72 @@ static void answer(struct thrift_answer *ret, bool ok, const char *what, struct 
                    text.len, text.data);
 }
 
+static void answer_version(struct thrift_answer *ret, struct text version)
+{
+    ret->ok = true;
+    (void)snprintf(ret->text, sizeof(ret->text), "Spark %.*s", version.len, version.data);
+}
+
 #define NAME_OF(names, code)                                                                       \
     ((code) < sizeof(names) / sizeof((names)[0]) ? (names)[code] : "unknown status")
 
-/* TCLIService.thrift: struct TGetInfoResp {1: TStatus status, 2: TGetInfoValue{1: string}};
- * struct TStatus {1: TStatusCode statusCode, …, 5: string errorMessage} */
-static void read_info(struct reader info, struct thrift_answer *ret)
+/* handle: a TSessionHandle or TOperationHandle {1: THandleIdentifier {1: guid, 2: secret}}. */
+static void read_handle(struct reader handle, struct thrift_answer *ret)
+{
+    struct reader identifier = find(handle, 1, STRUCT);
+    struct text guid = string_of(identifier, 1), secret = string_of(identifier, 2);
+
+    if (guid.len != sizeof(ret->handle.guid) || secret.len != sizeof(ret->handle.secret)) {
+        answer(ret, false, "answered without a handle", NOTHING);
+        return;
+    }
+    memcpy(ret->handle.guid, guid.data, sizeof(ret->handle.guid));
+    memcpy(ret->handle.secret, secret.data, sizeof(ret->handle.secret));
+    answer(ret, true, "", NOTHING);
+}
+
+/* The first element of field id, a list of them; a reader with a fault where there is none. */
+static struct reader first_of(struct reader reader, unsigned id, enum type type)
+{
+    struct reader list = find(reader, id, LIST);
+
+    if (read_uint(&list, 1) != type || read_size(&list) == 0)
+        fail(&list, THRIFT_MALFORMED);
+    return list;
+}
+
+/* TRowSet {1: startRowOffset, 2: list<TRow>, 3: list<TColumn>}; union TColumn {…, 4: TI32Column
+ * {1: list<i32> values, 2: nulls}}. */
+static void read_row(struct reader row_set, struct thrift_answer *ret)
+{
+    struct reader column = first_of(row_set, 3, STRUCT);
+    struct reader value = first_of(find(column, 4, STRUCT), 1, I32);
+    bool is_one = read_uint(&value, 4) == 1 && !value.fault;
+
+    answer(ret, is_one, is_one ? STATEMENT " gave 1" : STATEMENT " gave something else", NOTHING);
+}
+
+/* T…Resp {1: TStatus {1: TStatusCode statusCode, …, 5: string errorMessage}, …} */
+static void read_response(enum thrift_method method, struct reader response,
+                          struct thrift_answer *ret)
 {
     static const char *const names[] = {"SUCCESS", "SUCCESS_WITH_INFO", "STILL_EXECUTING", "ERROR",
                                         "INVALID_HANDLE"};
-    struct reader status = find(info, 1, STRUCT);
+    struct reader status = find(response, 1, STRUCT);
     uint32_t code = i32_of(status, 1);
 
-    if (code <= 1)
-        answer(ret, true, "", string_of(find(info, 2, STRUCT), 1));
-    else
+    if (code > 1)
         answer(ret, false, NAME_OF(names, code), string_of(status, 5));
+    else if (method == THRIFT_GET_INFO) /* 2: TGetInfoValue {1: string stringValue, …} */
+        answer_version(ret, string_of(find(response, 2, STRUCT), 1));
+    else if (method == THRIFT_OPEN_SESSION)
+        read_handle(find(response, 3, STRUCT), ret);
+    else if (method == THRIFT_EXECUTE)
+        read_handle(find(response, 2, STRUCT), ret);
+    else if (method == THRIFT_FETCH) /* 2: bool hasMoreRows, 3: TRowSet results */
+        read_row(find(response, 3, STRUCT), ret);
+    else
+        answer(ret, true, "", NOTHING);
 }
 
 /* Field 0 is the value, the others are the declared exceptions (those of get_database), each with
@@ -315,7 +413,12 @@ static void read_result(enum thrift_method method, struct reader result, struct 
         answer(ret, true, "", string_of(value, 1));
         return;
     case THRIFT_GET_INFO:
-        read_info(value, ret);
+    case THRIFT_OPEN_SESSION:
+    case THRIFT_EXECUTE:
+    case THRIFT_FETCH:
+    case THRIFT_CLOSE_OPERATION:
+    case THRIFT_CLOSE_SESSION:
+        read_response(method, value, ret);
         return;
     }
 }

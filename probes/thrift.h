@@ -1,9 +1,9 @@
-/* Thrift's TBinaryProtocol, strict, as far as asking a service how it is goes: three calls and
- * what their replies mean. Pure: bytes in, bytes out; no byte past the end is ever read, and a
- * length that cannot be true is refused before anything is done with it.
+/* Thrift's TBinaryProtocol, strict, as far as asking a service how it is goes: a few calls and what
+ * their replies mean. Pure: bytes in, bytes out; no byte past the end is ever read, and a length
+ * that cannot be true is refused before anything is done with it.
  *
  * Sources: doc/specs/thrift-binary-protocol.md; fb303.thrift (getStatus), hive_metastore.thrift
- * (get_database), TCLIService.thrift (GetInfo). All integers are big-endian. */
+ * (get_database), TCLIService.thrift (the others). All integers are big-endian. */
 #ifndef SPARKPOD_PROBES_THRIFT_H
 #define SPARKPOD_PROBES_THRIFT_H
 
@@ -24,11 +24,23 @@
 enum thrift_method {
     THRIFT_GET_STATUS,   /* fb303: fb_status getStatus() */
     THRIFT_GET_DATABASE, /* metastore: Database get_database("default") */
-    THRIFT_GET_INFO,     /* TCLIService: GetInfo(no session, CLI_DBMS_NAME) */
+    THRIFT_GET_INFO,     /* TCLIService: GetInfo(no session, CLI_DBMS_VER) */
+    THRIFT_OPEN_SESSION, /* of the user who logged in */
+    THRIFT_EXECUTE,      /* session: ExecuteStatement("SELECT 1"), synchronous */
+    THRIFT_FETCH,        /* operation: FetchResults(one row) */
+    THRIFT_CLOSE_OPERATION,
+    THRIFT_CLOSE_SESSION,
 };
 
-/* Append the call. seqid comes back in its reply. 0, or -1 once buf has failed. */
-int thrift_put_call(struct buf *buf, enum thrift_method method, int32_t seqid);
+/* TCLIService: what names a session or an operation. All zero: none. */
+struct thrift_handle {
+    unsigned char guid[16], secret[16];
+};
+
+/* Append the call; handle is that of the session or operation which method is about, else NULL.
+ * seqid comes back in its reply. 0, or -1 once buf has failed. */
+int thrift_put_call(struct buf *buf, enum thrift_method method, const struct thrift_handle *handle,
+                    int32_t seqid);
 
 int thrift_put_i32(struct buf *buf, int32_t value);
 
@@ -36,7 +48,8 @@ int thrift_put_i32(struct buf *buf, int32_t value);
 
 struct thrift_answer {
     bool ok;
-    char text[THRIFT_TEXT_BYTES]; /* "ALIVE", "default", "Spark SQL"; else what is wrong */
+    char text[THRIFT_TEXT_BYTES]; /* "ALIVE", "default", "Spark 3.5.6"; else what is wrong */
+    struct thrift_handle handle;  /* of what THRIFT_OPEN_SESSION and THRIFT_EXECUTE made */
 };
 
 /* Read the reply to method from the beginning of data. Returns its length once it is complete, and

@@ -10,23 +10,50 @@ int transport_timed_out(int64_t started_ms, struct err *err)
     return http_failed(NULL, CURLE_OPERATION_TIMEDOUT, started_ms, err);
 }
 
+int transport_address(const struct target *target, const struct target_host *host,
+                      int64_t deadline_ms, struct transport_address *ret,
+                      struct http_request *request)
+{
+    *ret = (struct transport_address){.url = BUF_INIT(16384), .connect_to = BUF_INIT(512)};
+    if (target_put_url(target, host, &ret->url) < 0 ||
+        target_put_address(host, &ret->connect_to) < 0)
+        return -1;
+    request->url = buf_str(&ret->url);
+    request->connect_to = target->server_name ? buf_str(&ret->connect_to) : NULL;
+    request->ca_file = target->ca_file;
+    request->insecure = target->insecure;
+    request->deadline_ms = deadline_ms;
+    return 0;
+}
+
+void transport_address_free(struct transport_address *address)
+{
+    buf_free(&address->url);
+    buf_free(&address->connect_to);
+}
+
 int transport_open(const struct target *target, const struct target_host *host, int64_t deadline_ms,
                    CURL **ret, struct err *err)
 {
-    CURL *curl = http_handle_new(NULL, target->insecure);
-    BUF_AUTO url = BUF_INIT(16384);
+    TRANSPORT_ADDRESS_AUTO address;
+    struct http_request request = {0};
+    struct curl_slist *destination = NULL;
     int64_t started_ms = clock_ms();
+    CURL *curl = NULL;
     CURLcode code;
 
-    if (!curl || target_put_url(target, host, &url) < 0) {
-        curl_easy_cleanup(curl);
+    if (transport_address(target, host, deadline_ms, &address, &request) == 0)
+        curl = http_handle_new(&request, &destination);
+    if (!curl) {
+        curl_slist_free_all(destination);
         return err_set(err, EXIT_INTERNAL, "out of memory");
     }
-    curl_easy_setopt(curl, CURLOPT_URL, buf_str(&url));
     curl_easy_setopt(curl, CURLOPT_CONNECT_ONLY, 1L);
     curl_easy_setopt(curl, CURLOPT_SSL_ENABLE_ALPN, 0L);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, http_timeout_ms(deadline_ms));
     code = curl_easy_perform(curl);
+    curl_easy_setopt(curl, CURLOPT_CONNECT_TO, NULL);
+    curl_slist_free_all(destination);
     if (code != CURLE_OK) {
         http_failed(curl, code, started_ms, err);
         curl_easy_cleanup(curl);

@@ -4,10 +4,11 @@
 #ifndef SPARKPOD_PROBES_TRANSPORT_H
 #define SPARKPOD_PROBES_TRANSPORT_H
 
+#include "common/buf.h"
 #include "common/err.h"
+#include "common/http.h"
 #include "probes/target.h"
 
-#include <curl/curl.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -16,6 +17,21 @@
  * "cannot resolve hms", "timed out after 3.0s"). Freed by transport_free(). */
 int transport_open(const struct target *target, const struct target_host *host, int64_t deadline_ms,
                    CURL **ret, struct err *err);
+
+/* What an HTTP request to one of target's hosts has to say of it; the texts are kept in here. */
+struct transport_address {
+    struct buf url, connect_to;
+};
+
+#define TRANSPORT_ADDRESS_AUTO                                                                     \
+    __attribute__((cleanup(transport_address_free))) struct transport_address
+
+/* Fill in url, deadline and TLS. 0, or -1 without memory; free *ret in either case. */
+int transport_address(const struct target *target, const struct target_host *host,
+                      int64_t deadline_ms, struct transport_address *ret,
+                      struct http_request *request);
+
+void transport_address_free(struct transport_address *address);
 
 /* Send all of data. 0, or -1 with EXIT_UNAVAILABLE. */
 int transport_send(CURL *transport, const void *data, size_t len, int64_t deadline_ms,

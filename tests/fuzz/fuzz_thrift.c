@@ -8,7 +8,7 @@
 #include <sanitizer/asan_interface.h>
 #include <string.h>
 
-#define METHODS (THRIFT_GET_INFO + 1)
+#define METHODS (THRIFT_CLOSE_SESSION + 1)
 #define MAX_BYTES 1024
 #define EVERY_LENGTH 64 /* of a longer input not every prefix is read */
 

@@ -19,8 +19,8 @@ def test_probe_speaks_every_protocol_of_the_stack(
         database.url: "ready",
         f"jdbc:postgresql://127.0.0.1:{database.server.port}/{database.name}?user={database.user}": "ready",
         f"thrift://127.0.0.1:{metastore.port}": "ALIVE",
-        f"hive2://127.0.0.1:{thrift_server.port}": "Spark SQL",
-        f"jdbc:hive2://127.0.0.1:{thrift_server.port}/default": "Spark SQL",
+        f"hive2://127.0.0.1:{thrift_server.port}": "Spark 3.",
+        f"jdbc:hive2://127.0.0.1:{thrift_server.port}/default": "Spark 3.",
         f"http://127.0.0.1:{thrift_server.ui_port}/api/v1/version": "200",
         f"tcp://127.0.0.1:{metastore.port}": "ready",
     }

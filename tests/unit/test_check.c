@@ -14,6 +14,13 @@
 #define LONG_MS 20000
 #define BYTES(literal) (literal), sizeof(literal) - 1
 #define GET_STATUS "\x00\x00\x00\x09getStatus"
+#define DATABASE                                                                                   \
+    "\x80\x01\x00\x02\x00\x00\x00\x0cget_database\x00\x00\x00\x02"                                 \
+    "\x0c\x00\x00\x0b\x00\x01\x00\x00\x00\x07"                                                     \
+    "default\x00\x00"
+#define NO_POOL                                                                                    \
+    "\x80\x01\x00\x02\x00\x00\x00\x0cget_database\x00\x00\x00\x02"                                 \
+    "\x0c\x00\x02\x0b\x00\x01\x00\x00\x00\x07no pool\x00\x00"
 #define ALIVE "\x08\x00\x00\x00\x00\x00\x02\x00"
 
 /* ---- a stand-in server: what it answers to each read, connection by connection ---- */
@@ -26,7 +33,10 @@ struct stand_in {
     unsigned answers;     /* to give per connection, before it is closed */
     const char *answer;   /* the last byte before ALIVE counts up where seqid_at says so */
     size_t len, seqid_at; /* 0: the answer is the same each time */
-    unsigned delay_ms;    /* before the first answer of a connection */
+    const char *second;   /* given from the second answer of a connection on; NULL: the same */
+    size_t second_len;
+    bool by_byte;      /* each byte of an answer is sent alone */
+    unsigned delay_ms; /* before the first answer of a connection */
     unsigned served;
     char last[4096];
     size_t last_len;
@@ -46,6 +56,19 @@ static int listen_at(uint16_t *ret_port, int backlog)
     return fd;
 }
 
+static int send_answer(const struct stand_in *server, int fd, const char *answer, size_t len)
+{
+    size_t step = server->by_byte ? 1 : len;
+
+    for (size_t at = 0; at < len; at += step) {
+        if (server->by_byte)
+            usleep(500);
+        if (write(fd, answer + at, step) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 static void serve_one(struct stand_in *server, int fd)
 {
     char answer[4096];
@@ -53,6 +76,8 @@ static void serve_one(struct stand_in *server, int fd)
 
     memcpy(answer, server->answer, server->len);
     for (unsigned i = 0; i < server->answers; i++) {
+        bool second = i > 0 && server->second;
+
         got = read(fd, server->last, sizeof(server->last));
         if (got <= 0)
             return;
@@ -61,7 +86,8 @@ static void serve_one(struct stand_in *server, int fd)
             usleep(server->delay_ms * 1000);
         if (server->seqid_at)
             answer[server->seqid_at] = (char)(i + 1);
-        if (write(fd, answer, server->len) < 0)
+        if (send_answer(server, fd, second ? server->second : answer,
+                        second ? server->second_len : server->len) < 0)
             return;
         server->served++;
     }
@@ -206,11 +232,41 @@ static struct check_result check_against(const char *scheme, const char *rest, c
     return result;
 }
 
-Test(check, a_metastore_that_is_alive_is_ready)
+static struct check_result check_metastore_against(const char *second, size_t len, bool by_byte)
 {
-    expect(check_against("thrift://", "",
-                         BYTES("\x80\x01\x00\x02" GET_STATUS "\x00\x00\x00\x01" ALIVE)),
-           CHECK_READY, EXIT_DONE, "ALIVE");
+    struct stand_in server = {
+        .connections = 1,
+        .answers = 2,
+        .answer = "\x80\x01\x00\x02" GET_STATUS "\x00\x00\x00\x01" ALIVE,
+        .len = 29,
+        .second = second,
+        .second_len = len,
+        .by_byte = by_byte,
+    };
+    struct check_result result;
+
+    start(&server);
+    result = check("thrift://", server.port, "", LONG_MS);
+    stop(&server);
+    return result;
+}
+
+Test(check, a_metastore_is_ready_once_its_database_answers_too)
+{
+    expect(check_metastore_against(BYTES(DATABASE), false), CHECK_READY, EXIT_DONE,
+           "its database answers");
+}
+
+Test(check, answers_may_come_byte_by_byte)
+{
+    expect(check_metastore_against(BYTES(DATABASE), true), CHECK_READY, EXIT_DONE,
+           "its database answers");
+}
+
+Test(check, a_metaexception_is_a_failure_though_it_comes_as_a_reply)
+{
+    expect(check_metastore_against(BYTES(NO_POOL), false), CHECK_RETRY, EXIT_UNAVAILABLE,
+           "MetaException: no pool");
 }
 
 Test(check, another_protocol_is_named_and_fatal)
@@ -271,9 +327,11 @@ Test(check, one_of_several_hosts_is_enough)
 {
     struct stand_in server = {
         .connections = 1,
-        .answers = 1,
+        .answers = 2,
         .answer = "\x80\x01\x00\x02" GET_STATUS "\x00\x00\x00\x01" ALIVE,
         .len = 29,
+        .second = DATABASE,
+        .second_len = sizeof(DATABASE) - 1,
     };
     struct check_result result;
     TARGET_AUTO target;
@@ -423,6 +481,7 @@ Test(check, a_new_connection_is_proved_by_an_unknown_mechanism)
 
     start(&server);
     target = target_at("hive2://", server.port, "");
+    memcpy(target.version, "3.5.6", sizeof("3.5.6"));
     session = check_session_new(&target);
     expect(ask(session, CHECK_USABLE, LONG_MS), CHECK_READY, EXIT_DONE, "served");
     stop(&server);
@@ -442,7 +501,6 @@ Test(check, a_refused_login_leaves_the_server_alive_and_is_not_repeated)
 
     start(&server);
     target = target_at("hive2://", server.port, "");
-    target.quiet_handshake = true;
     session = check_session_new(&target);
     expect(ask(session, CHECK_ALIVE, LONG_MS), CHECK_READY, EXIT_DONE, "login refused");
     cr_expect_eq(server.last_len, 27);
@@ -451,6 +509,43 @@ Test(check, a_refused_login_leaves_the_server_alive_and_is_not_repeated)
     cr_expect_eq(server.served, 1);
     check_session_free(session);
     target_free(&target);
+}
+
+/* A login, then GetInfo, which says which Spark it is. */
+#define COMPLETE "\x05\x00\x00\x00\x00"
+#define SPARK(version)                                                                             \
+    "\x00\x00\x00\x33\x80\x01\x00\x02\x00\x00\x00\x07GetInfo\x00\x00\x00\x01"                      \
+    "\x0c\x00\x00\x0c\x00\x01\x08\x00\x01\x00\x00\x00\x00\x00"                                     \
+    "\x0c\x00\x02\x0b\x00\x01\x00\x00\x00\x05" version "\x00\x00\x00"
+
+Test(check, the_version_that_getinfo_tells_decides_how_a_new_connection_is_tried)
+{
+    static const struct {
+        const char *answer;
+        unsigned char first;
+        bool plain;
+    } cases[] = {{SPARK("3.5.6"), 1, false}, {SPARK("4.3.0"), 1, true}};
+
+    for (size_t i = 0; i < 2; i++) {
+        struct stand_in server = {.connections = 2,
+                                  .answers = 2,
+                                  .answer = COMPLETE,
+                                  .len = 5,
+                                  .second = cases[i].answer,
+                                  .second_len = sizeof(SPARK("3.5.6")) - 1};
+        struct check_session *session;
+        struct target target;
+
+        start(&server);
+        target = target_at("hive2://", server.port, "");
+        session = check_session_new(&target);
+        expect(ask(session, CHECK_ALIVE, LONG_MS), CHECK_READY, EXIT_DONE, "Spark ");
+        expect(ask(session, CHECK_USABLE, LONG_MS), CHECK_READY, EXIT_DONE, "served");
+        cr_expect_eq(memmem(server.last, server.last_len, BYTES("PLAIN")) != NULL, cases[i].plain);
+        check_session_free(session);
+        stop(&server);
+        target_free(&target);
+    }
 }
 
 Test(check, a_closed_nothing_is_closed)

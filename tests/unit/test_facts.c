@@ -292,9 +292,52 @@ Test(facts, the_own_metastores_port_of_an_argument_beats_all_others)
     cr_assert(facts, "%s", err.message);
     cr_assert_eq(facts_own_metastore(facts, environment, &target, &err), 0, "%s", err.message);
     cr_expect_eq(target.hosts[0].port, 9093);
-    cr_expect(target.tls && target.insecure);
+    cr_expect(target.tls);
     target_free(&target);
     facts_free(&facts);
+}
+
+Test(facts, what_a_metastore_speaks_is_found_under_both_names)
+{
+    static const struct {
+        const char *key, *value;
+        enum target_kind own, other; /* as its own pod sees it, and as its clients do */
+        bool tls, framed;
+    } cases[] = {
+        {"metastore.use.SSL", "TRUE", TARGET_METASTORE, TARGET_METASTORE, true, false},
+        {"metastore.thrift.framed.transport.enabled", "true", TARGET_METASTORE, TARGET_METASTORE,
+         false, true},
+        {"hive.metastore.thrift.framed.transport.enabled", "true", TARGET_METASTORE,
+         TARGET_METASTORE, false, true},
+        {"hive.metastore.sasl.enabled", "true", TARGET_TCP, TARGET_TCP, false, false},
+        {"metastore.sasl.enabled", "false", TARGET_METASTORE, TARGET_METASTORE, false, false},
+        {"hive.metastore.thrift.compact.protocol.enabled", "true", TARGET_TCP, TARGET_TCP, false,
+         false},
+        {"metastore.server.thrift.transport.mode", "http", TARGET_TCP, TARGET_METASTORE, false,
+         false},
+        {"hive.metastore.client.thrift.transport.mode", "http", TARGET_METASTORE, TARGET_TCP, false,
+         false},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct target own, other;
+        struct err err = {0};
+        struct facts *facts;
+
+        write_site("hive-site.xml", (const char *const[][2]){{cases[i].key, cases[i].value},
+                                                             {"hive.metastore.uris", "thrift://m"},
+                                                             {NULL, NULL}});
+        facts = read_facts();
+        cr_assert_eq(facts_own_metastore(facts, no_environment, &own, &err), 0, "%s", err.message);
+        cr_assert_eq(facts_metastore(facts, &other, &err), 1, "%s", err.message);
+        cr_expect_eq(own.kind, cases[i].own, "case %zu", i);
+        cr_expect_eq(other.kind, cases[i].other, "case %zu", i);
+        cr_expect(own.tls == cases[i].tls && other.tls == cases[i].tls, "case %zu", i);
+        cr_expect(own.framed == cases[i].framed && other.framed == cases[i].framed, "case %zu", i);
+        target_free(&own);
+        target_free(&other);
+        facts_free(&facts);
+    }
 }
 
 Test(facts, the_thrift_server_is_found_as_its_own_code_finds_it)
@@ -347,7 +390,6 @@ Test(facts, the_thrift_server_is_found_as_its_own_code_finds_it)
         cr_expect_eq(server.hosts[0].port, cases[i].port, "case %zu", i);
         cr_expect_eq(server.http_transport, cases[i].http, "case %zu", i);
         cr_expect_eq(server.tls, cases[i].tls, "case %zu", i);
-        cr_expect_eq(server.insecure, cases[i].tls, "case %zu", i);
         cr_expect_eq(server.lockout, cases[i].lockout, "case %zu", i);
         cr_expect_eq(server.auth, cases[i].auth, "case %zu", i);
         target_free(&server);
@@ -395,6 +437,10 @@ Test(facts, the_ui_is_on_its_port_unless_it_is_off)
         {"SPARK_LOCAL_IP=10.0.0.7", "", true, "10.0.0.7", 4040},
         {NULL, "spark.ui.enabled false\n", false, NULL, 0},
         {NULL, "spark.ui.port 0\n", false, NULL, 0},
+        {NULL, "spark.ssl.enabled true\n", true, "127.0.0.1", 4440},
+        {NULL, "spark.ssl.ui.enabled true\nspark.ui.port 5000\n", true, "127.0.0.1", 5400},
+        {NULL, "spark.ssl.ui.enabled true\nspark.ssl.ui.port 5443\n", true, "127.0.0.1", 5443},
+        {NULL, "spark.ssl.enabled true\nspark.ssl.ui.enabled false\n", true, "127.0.0.1", 4040},
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -410,6 +456,7 @@ Test(facts, the_ui_is_on_its_port_unless_it_is_off)
             cr_expect_str_eq(ui.hosts[0].name, cases[i].host, "case %zu", i);
             cr_expect_eq(ui.hosts[0].port, cases[i].port, "case %zu", i);
             cr_expect(ui.any_status);
+            cr_expect_eq(ui.tls, cases[i].port >= 4400 && cases[i].port != 4141, "case %zu", i);
         }
         target_free(&ui);
         facts_free(&facts);

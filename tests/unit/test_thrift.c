@@ -10,16 +10,43 @@
 #define GET_STATUS "\x00\x00\x00\x09getStatus\x00\x00\x00\x01"
 #define GET_DATABASE "\x00\x00\x00\x0cget_database\x00\x00\x00\x01"
 #define GET_INFO "\x00\x00\x00\x07GetInfo\x00\x00\x00\x01"
+#define OPEN_SESSION "\x00\x00\x00\x0bOpenSession\x00\x00\x00\x01"
+#define EXECUTE                                                                                    \
+    "\x00\x00\x00\x10"                                                                             \
+    "ExecuteStatement\x00\x00\x00\x01"
+#define FETCH                                                                                      \
+    "\x00\x00\x00\x0c"                                                                             \
+    "FetchResults\x00\x00\x00\x01"
+#define CLOSE_OPERATION                                                                            \
+    "\x00\x00\x00\x0e"                                                                             \
+    "CloseOperation\x00\x00\x00\x01"
+#define CLOSE_SESSION                                                                              \
+    "\x00\x00\x00\x0c"                                                                             \
+    "CloseSession\x00\x00\x00\x01"
+#define GUID "0123456789abcdef"
+#define SECRET "ghijklmnopqrstuv"
+#define IDENTIFIER                                                                                 \
+    "\x0c\x00\x01" STRING1 "\x00\x00\x00\x10" GUID "\x0b\x00\x02\x00\x00\x00\x10" SECRET "\x00"
+#define SUCCESS "\x0c\x00\x00\x0c\x00\x01\x08\x00\x01\x00\x00\x00\x00\x00"
+#define ERROR "\x0c\x00\x00\x0c\x00\x01\x08\x00\x01\x00\x00\x00\x03"
+#define ONE_ROW(value)                                                                             \
+    "\x0c\x00\x03\x0a\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x0f\x00\x02\x0c\x00\x00\x00\x00"     \
+    "\x0f\x00\x03\x0c\x00\x00\x00\x01\x0c\x00\x04\x0f\x00\x01\x08" value                           \
+    "\x0b\x00\x02\x00\x00\x00\x00\x00\x00\x00"
 #define STRING1 "\x0b\x00\x01" /* header of field 1: string */
 #define BYTES(literal) (literal), sizeof(literal) - 1
 
 /* ---- calls ---- */
 
+static const struct thrift_handle handle = {
+    {'0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'},
+    {'g', 'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o', 'p', 'q', 'r', 's', 't', 'u', 'v'}};
+
 static void expect_call(enum thrift_method method, const char *want, size_t len)
 {
     BUF_AUTO buf = BUF_INIT(4096);
 
-    cr_assert_eq(thrift_put_call(&buf, method, 1), 0);
+    cr_assert_eq(thrift_put_call(&buf, method, &handle, 1), 0);
     cr_assert_eq(buf.len, len, "%zu bytes", buf.len);
     cr_expect_arr_eq(buf.data, want, len);
 }
@@ -47,9 +74,9 @@ Test(thrift, get_info_is_called_without_a_session)
     buf_add(&want, sixteen, sizeof(sixteen));
     buf_add(&want, BYTES("\x0b\x00\x02\x00\x00\x00\x10"));
     buf_add(&want, sixteen, sizeof(sixteen));
-    buf_add(&want, BYTES("\x00\x00\x08\x00\x02\x00\x00\x00\x11\x00\x00"));
+    buf_add(&want, BYTES("\x00\x00\x08\x00\x02\x00\x00\x00\x12\x00\x00"));
     cr_assert_eq(want.len, 0x55);
-    cr_assert_eq(thrift_put_call(&got, THRIFT_GET_INFO, 1), 0);
+    cr_assert_eq(thrift_put_call(&got, THRIFT_GET_INFO, NULL, 1), 0);
     cr_assert_eq(got.len, want.len);
     cr_expect_arr_eq(got.data, want.data, want.len);
 }
@@ -58,7 +85,29 @@ Test(thrift, a_call_that_does_not_fit_is_a_failure)
 {
     BUF_AUTO buf = BUF_INIT(21);
 
-    cr_expect_eq(thrift_put_call(&buf, THRIFT_GET_STATUS, 1), -1);
+    cr_expect_eq(thrift_put_call(&buf, THRIFT_GET_STATUS, NULL, 1), -1);
+}
+
+Test(thrift, a_statement_is_called_within_its_session)
+{
+    expect_call(THRIFT_OPEN_SESSION, BYTES("\x80\x01\x00\x01" OPEN_SESSION
+                                           "\x0c\x00\x01\x08\x00\x01\x00\x00\x00\x07\x00\x00"));
+    expect_call(THRIFT_EXECUTE,
+                BYTES("\x80\x01\x00\x01" EXECUTE "\x0c\x00\x01\x0c\x00\x01" IDENTIFIER
+                      "\x00\x0b\x00\x02\x00\x00\x00\x08SELECT 1\x00\x00"));
+    expect_call(THRIFT_CLOSE_SESSION, BYTES("\x80\x01\x00\x01" CLOSE_SESSION
+                                            "\x0c\x00\x01\x0c\x00\x01" IDENTIFIER "\x00\x00\x00"));
+}
+
+Test(thrift, results_are_called_for_by_their_operation)
+{
+    expect_call(THRIFT_FETCH, BYTES("\x80\x01\x00\x01" FETCH "\x0c\x00\x01\x0c\x00\x01" IDENTIFIER
+                                    "\x08\x00\x02\x00\x00\x00\x00\x02\x00\x03\x01\x00"
+                                    "\x08\x00\x02\x00\x00\x00\x00\x0a\x00\x03"
+                                    "\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00"));
+    expect_call(THRIFT_CLOSE_OPERATION,
+                BYTES("\x80\x01\x00\x01" CLOSE_OPERATION "\x0c\x00\x01\x0c\x00\x01" IDENTIFIER
+                      "\x08\x00\x02\x00\x00\x00\x00\x02\x00\x03\x01\x00\x00\x00"));
 }
 
 /* ---- replies ---- */
@@ -108,15 +157,16 @@ static const struct reply {
      BYTES(REPLY GET_DATABASE "\x0c\x00\x03" STRING1 "\x00\x00\x00\x01x\x00\x00"), false,
      "exception: x"},
     /* TGetInfoResp {1: TStatus {1: i32 statusCode}, 2: TGetInfoValue {1: string}} */
-    {"Spark SQL", THRIFT_GET_INFO,
+    {"version", THRIFT_GET_INFO,
      BYTES(REPLY GET_INFO "\x0c\x00\x00\x0c\x00\x01\x08\x00\x01\x00\x00\x00\x00\x00"
-                          "\x0c\x00\x02" STRING1 "\x00\x00\x00\x09Spark SQL\x00\x00\x00"),
-     true, "Spark SQL"},
+                          "\x0c\x00\x02" STRING1 "\x00\x00\x00\x05"
+                          "3.5.6\x00\x00\x00"),
+     true, "Spark 3.5.6"},
     {"success with info", THRIFT_GET_INFO,
      BYTES(REPLY GET_INFO "\x0c\x00\x00\x0c\x00\x01\x08\x00\x01\x00\x00\x00\x01\x0f\x00\x02\x0b"
                           "\x00\x00\x00\x01\x00\x00\x00\x01i\x00"
                           "\x0c\x00\x02" STRING1 "\x00\x00\x00\x01h\x00\x00\x00"),
-     true, "h"},
+     true, "Spark h"},
     {"invalid handle", THRIFT_GET_INFO,
      BYTES(REPLY GET_INFO "\x0c\x00\x00\x0c\x00\x01\x08\x00\x01\x00\x00\x00\x04"
                           "\x0b\x00\x05\x00\x00\x00\x04gone\x00\x00\x00"),
@@ -126,6 +176,48 @@ static const struct reply {
                           "\x08\x00\x04\x00\x00\x00\x07\x0b\x00\x05\x00\x00\x00\x04oops\x00"
                           "\x02\x00\x09\x01\x00\x00"),
      false, "ERROR: oops"},
+    /* As Spark 3.5.6 sends them, with another handle. */
+    {"session", THRIFT_OPEN_SESSION,
+     BYTES(REPLY OPEN_SESSION SUCCESS "\x08\x00\x02\x00\x00\x00\x07\x0c\x00\x03" IDENTIFIER
+                                      "\x00\x0d\x00\x04\x0b\x0b\x00\x00\x00\x00\x00\x00"),
+     true, ""},
+    {"no session", THRIFT_OPEN_SESSION, BYTES(REPLY OPEN_SESSION SUCCESS "\x00\x00"), false,
+     "answered without a handle"},
+    {"short guid", THRIFT_OPEN_SESSION,
+     BYTES(REPLY OPEN_SESSION SUCCESS "\x0c\x00\x03\x0c\x00\x01" STRING1 "\x00\x00\x00\x01g"
+                                      "\x0b\x00\x02\x00\x00\x00\x10" SECRET "\x00\x00\x00\x00"),
+     false, "answered without a handle"},
+    {"no more sessions", THRIFT_OPEN_SESSION,
+     BYTES(REPLY OPEN_SESSION ERROR "\x0b\x00\x05\x00\x00\x00\x04"
+                                    "full\x00\x00\x00"),
+     false, "ERROR: full"},
+    {"operation", THRIFT_EXECUTE,
+     BYTES(REPLY EXECUTE SUCCESS "\x0c\x00\x02" IDENTIFIER
+                                 "\x08\x00\x02\x00\x00\x00\x00\x02\x00\x03\x01\x00\x00\x00"),
+     true, ""},
+    {"row", THRIFT_FETCH,
+     BYTES(REPLY FETCH SUCCESS
+           "\x02\x00\x02\x00" ONE_ROW("\x00\x00\x00\x01\x00\x00\x00\x01") "\x00\x00"),
+     true, "SELECT 1 gave 1"},
+    {"another row", THRIFT_FETCH,
+     BYTES(REPLY FETCH SUCCESS
+           "\x02\x00\x02\x00" ONE_ROW("\x00\x00\x00\x01\x00\x00\x00\x02") "\x00\x00"),
+     false, "SELECT 1 gave something else"},
+    {"no row", THRIFT_FETCH,
+     BYTES(REPLY FETCH SUCCESS "\x02\x00\x02\x00" ONE_ROW("\x00\x00\x00\x00") "\x00\x00"), false,
+     "SELECT 1 gave something else"},
+    {"no results", THRIFT_FETCH, BYTES(REPLY FETCH SUCCESS "\x00\x00"), false,
+     "SELECT 1 gave something else"},
+    {"closed operation", THRIFT_CLOSE_OPERATION, BYTES(REPLY CLOSE_OPERATION SUCCESS "\x00\x00"),
+     true, ""},
+    {"closed session", THRIFT_CLOSE_SESSION, BYTES(REPLY CLOSE_SESSION SUCCESS "\x00\x00"), true,
+     ""},
+    {"session that is gone", THRIFT_CLOSE_SESSION,
+     BYTES(REPLY CLOSE_SESSION ERROR "\x0f\x00\x02\x0b\x00\x00\x00\x01\x00\x00\x00\x02*o"
+                                     "\x08\x00\x04\x00\x00\x00\x00"
+                                     "\x0b\x00\x05\x00\x00\x00\x04"
+                                     "gone\x00\x00\x00"),
+     false, "ERROR: gone"},
     {"every type there is", THRIFT_GET_STATUS,
      BYTES(REPLY GET_STATUS "\x02\x00\x09\x01\x03\x00\x0a\x01\x06\x00\x0b\x00\x01"
                             "\x0a\x00\x0c\x00\x00\x00\x00\x00\x00\x00\x01"
@@ -177,6 +269,18 @@ Test(thrift, replies_mean_what_the_interface_says)
         cr_assert_eq(used, (int)reply->len, "%s: %d of %zu", reply->name, used, reply->len);
         cr_expect_eq(answer.ok, reply->ok, "%s", reply->name);
         cr_expect_str_eq(answer.text, reply->text, "%s: %s", reply->name, answer.text);
+    }
+}
+
+Test(thrift, a_handle_is_taken_from_its_reply)
+{
+    for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {
+        const struct reply *reply = &replies[i];
+        struct thrift_answer answer = {.ok = false};
+
+        (void)parse_guarded(reply->method, reply->data, reply->len, &answer);
+        if (answer.ok && (reply->method == THRIFT_OPEN_SESSION || reply->method == THRIFT_EXECUTE))
+            cr_expect_arr_eq(&answer.handle, &handle, sizeof(handle), "%s", reply->name);
     }
 }
 
