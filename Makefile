@@ -152,9 +152,10 @@ static: ## build build/release/sparkpod: musl, static, checked
 	@deps/verify-static build/release/sparkpod
 
 bench: static ## speed and memory, beside peers, as ratios
-	@deps/install bench
+	@deps/install bench run
 	@tests/bench/start-up build/release/sparkpod
 	@tests/bench/render build/release/sparkpod
+	@tests/bench/probe build/release/sparkpod
 
 bench-init: static ## PID 1 beside tini, dumb-init and catatonit: cases, latency, memory
 	@deps/install bench

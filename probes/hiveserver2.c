@@ -7,6 +7,7 @@
 
 #define REPLY_BYTES 65536
 #define HTTP_OK 200
+#define HTTP_BAD_REQUEST 400
 #define HTTP_UNAUTHORIZED 401
 #define HTTP_FORBIDDEN 403
 #define GOODBYE_MS 1000 /* to close a session after the deadline, so that the server keeps none */
@@ -48,9 +49,14 @@ static int connect_hiveserver2(const struct target *target, const struct target_
     return conversation_login(ret, user_of(target), password_of(target), deadline_ms, err);
 }
 
-static int read_reply(const struct http_reply *reply, enum thrift_method method,
-                      struct thrift_answer *ret, struct err *err)
+/* Jetty 10 and newer answer 400 where SNI does not name what the certificate does. */
+static int read_reply(const struct target *target, const struct http_reply *reply,
+                      enum thrift_method method, struct thrift_answer *ret, struct err *err)
 {
+    if (reply->status == HTTP_BAD_REQUEST && target->tls && !target->server_name)
+        return err_set(err, EXIT_UNAVAILABLE,
+                       "answered 400: it may want the name that its certificate holds "
+                       "(health.server_name, --server-name)");
     if (reply->status == HTTP_UNAUTHORIZED || reply->status == HTTP_FORBIDDEN)
         return err_set(err, EXIT_REFUSED, "login refused: answered %d", reply->status);
     if (reply->status != HTTP_OK)
@@ -82,7 +88,7 @@ static int post_call(const struct target *target, const struct target_host *host
     request.body_len = call.len;
     if (http_send(&request, &reply, err) < 0)
         return -1;
-    return read_reply(&reply, method, ret, err);
+    return read_reply(target, &reply, method, ret, err);
 }
 
 /* Who makes several calls, logged in. */
