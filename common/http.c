@@ -116,7 +116,7 @@ static int connect_failed(CURL *curl, struct err *err)
     case 0:
         return err_set(err, EXIT_UNAVAILABLE, "cannot connect");
     case ECONNREFUSED:
-        return err_set(err, EXIT_UNAVAILABLE, "connection refused");
+        return err_set(err, EXIT_UNAVAILABLE, HTTP_REFUSED);
     case EHOSTUNREACH:
         return err_set(err, EXIT_UNAVAILABLE, "no route to host");
     case ENETUNREACH:

@@ -56,6 +56,9 @@ CURL *http_handle_new(const struct http_request *request, struct curl_slist **re
 /* What is left until deadline_ms as libcurl's timeouts want it: 0 is none. */
 long http_timeout_ms(int64_t deadline_ms);
 
+/* What it says of a port that nobody listens at. */
+#define HTTP_REFUSED "connection refused"
+
 /* Set err (EXIT_UNAVAILABLE) to what code means for people. Returns -1. */
 int http_failed(CURL *curl, CURLcode code, int64_t started_ms, struct err *err);
 

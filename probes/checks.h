@@ -11,6 +11,7 @@ struct check_session {
     struct conversation second; /* metastore, usable: may hang where the database hangs */
     char version[16];           /* hiveserver2: Spark's, as GetInfo gave it; "" before */
     bool login_refused;         /* hiveserver2: not tried again, accounts would be locked */
+    bool port_closed;           /* hiveserver2: a new connection was refused */
     unsigned connects;
 };
 

@@ -269,13 +269,25 @@ static void call_kept(struct check_session *session, int64_t deadline_ms, struct
                        ret->reason + strlen("Spark "));
 }
 
-/* In HTTP transport a request needs a worker, over a kept connection too: that it gets none must
+/* Nobody listens any more; a port that is merely crowded lets a connection wait. */
+static bool is_refused(const struct check_result *result)
+{
+    return result->state != CHECK_READY && strcmp(result->reason, HTTP_REFUSED) == 0;
+}
+
+/* A SparkContext that stops closes the port, while a connection from before may go on answering.
+ * In HTTP transport a request needs a worker, over a kept connection too: that it gets none must
  * not fail what a restart would not help, so there only the port is asked. */
 static void ask_alive(struct check_session *session, bool log_in, int64_t deadline_ms,
                       struct check_result *ret)
 {
     const struct target *target = session->target;
 
+    if (session->port_closed)
+        check_tcp(target, &target->hosts[0], deadline_ms, ret);
+    session->port_closed = is_refused(ret);
+    if (session->port_closed)
+        return;
     if (!target->http_transport && (log_in || is_anonymous(target)))
         call_kept(session, deadline_ms, ret);
     else
@@ -302,6 +314,7 @@ static void ask_usable(struct check_session *session, bool log_in, int64_t deadl
         get_info(target, host, deadline_ms, ret);
     else
         ask_alive(session, log_in, deadline_ms, ret);
+    session->port_closed = is_refused(ret);
 }
 
 /* A server that refuses the probe's login has shown that it works; the login is not tried again. */

@@ -548,6 +548,37 @@ Test(check, the_version_that_getinfo_tells_decides_how_a_new_connection_is_tried
     }
 }
 
+/* A stopped SparkContext: the port is closed, the kept connection goes on. */
+Test(check, a_port_that_closed_fails_what_the_kept_connection_would_pass)
+{
+    struct stand_in server = {
+        .connections = 3,
+        .answers = 9,
+        .answer = COMPLETE,
+        .len = 5,
+        .second = SPARK("3.5.6"),
+        .second_len = sizeof(SPARK("3.5.6")) - 1,
+    };
+    struct check_session *session;
+    struct target target;
+    uint16_t open_port;
+
+    start(&server);
+    target = target_at("hive2://", server.port, "");
+    open_port = server.port;
+    session = check_session_new(&target);
+    expect(ask(session, CHECK_ALIVE, LONG_MS), CHECK_READY, EXIT_DONE, "Spark 3.5.6");
+    target.hosts[0].port = closed_port();
+    expect(ask(session, CHECK_USABLE, LONG_MS), CHECK_RETRY, EXIT_UNAVAILABLE, "refused");
+    expect(ask(session, CHECK_ALIVE, LONG_MS), CHECK_RETRY, EXIT_UNAVAILABLE, "refused");
+    expect(ask(session, CHECK_ALIVE, LONG_MS), CHECK_RETRY, EXIT_UNAVAILABLE, "refused");
+    target.hosts[0].port = open_port;
+    expect(ask(session, CHECK_ALIVE, LONG_MS), CHECK_READY, EXIT_DONE, "Spark 3.5.6");
+    check_session_free(session);
+    stop(&server);
+    target_free(&target);
+}
+
 Test(check, a_closed_nothing_is_closed)
 {
     check_session_free(NULL);
