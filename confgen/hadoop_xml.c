@@ -285,7 +285,8 @@ static void verify(struct expansion *expansion)
     bool is_sound = expansion_is_sound(expansion);
     struct xml_problem problem;
 
-    if (xml_flatten(buf_str(&expansion->marked), expansion->marked.len, &marked, &problem) < 0) {
+    if (xml_flatten(buf_str(&expansion->marked), expansion->marked.len, &marked, NULL, &problem) <
+        0) {
         expansion_fault(expansion, &problem.position, "once expanded: %s", problem.message);
         return;
     }
@@ -293,7 +294,8 @@ static void verify(struct expansion *expansion)
     if (!is_sound)
         return;
     /* From here on libxml2's words may hold values. */
-    if (xml_flatten(buf_str(&expansion->result), expansion->result.len, &result, &problem) < 0 ||
+    if (xml_flatten(buf_str(&expansion->result), expansion->result.len, &result, NULL, &problem) <
+            0 ||
         !expansion_equal(expansion, buf_str(&marked), marked.len, buf_str(&result), result.len))
         expansion_fault(expansion, &template_top,
                         "the result does not read back as the template with its values");
@@ -318,7 +320,7 @@ void hadoop_xml_expand(struct expansion *expansion)
     struct scan scan = {.expansion = expansion};
     struct xml_problem problem;
 
-    if (xml_flatten(expansion->data, expansion->len, NULL, &problem) < 0) {
+    if (xml_flatten(expansion->data, expansion->len, NULL, NULL, &problem) < 0) {
         template_fault(expansion, &problem);
         return;
     }
@@ -348,6 +350,9 @@ struct reading {
     struct buf text;        /* of the element in it */
     struct buf *target;     /* the name or value that the element or attribute gives; or NULL */
     bool in_property;
+    const size_t *lines; /* of each element */
+    size_t elements;     /* so far */
+    struct pair pair;    /* line: of the property's name */
 };
 
 static bool is(const struct xml_piece *piece, const char *word)
@@ -373,13 +378,19 @@ static void take(struct buf *target, const char *text, size_t len)
 
 static void begin_element(struct reading *reading, const struct xml_piece *piece)
 {
+    size_t line = reading->lines[reading->elements++];
+
     reading->depth++;
     if (reading->depth == 2) {
+        reading->pair.number = reading->elements;
+        reading->pair.line = line;
         reading->in_property = is(piece, "property");
         buf_clear(&reading->name);
         buf_clear(&reading->value);
     } else if (reading->depth == 3) {
         reading->target = target_of(reading, piece);
+        if (reading->target == &reading->name)
+            reading->pair.line = line;
         buf_clear(&reading->text);
     }
 }
@@ -392,7 +403,10 @@ static int end_element(struct reading *reading, pairs_fn fn, void *context)
         take(reading->target, buf_str(&reading->text), reading->text.len);
     if (depth != 2 || reading->name.len == 0 || reading->value.len == 0)
         return 0;
-    return fn(context, trim(reading->name.data), buf_str(&reading->value), reading->value.len);
+    reading->pair.key = trim(reading->name.data);
+    reading->pair.value = buf_str(&reading->value);
+    reading->pair.value_len = reading->value.len;
+    return fn(context, &reading->pair);
 }
 
 static int read_flat(const struct buf *flat, struct reading *reading, pairs_fn fn, void *context)
@@ -428,19 +442,20 @@ static int read_flat(const struct buf *flat, struct reading *reading, pairs_fn f
 
 int hadoop_xml_read(const char *data, size_t len, pairs_fn fn, void *context, struct err *err)
 {
-    BUF_AUTO flat = BUF_INIT(len);
+    BUF_AUTO flat = BUF_INIT(len), lines = BUF_INIT(len * sizeof(size_t));
     struct reading reading = {.name = BUF_INIT(len), .value = BUF_INIT(len), .text = BUF_INIT(len)};
     struct xml_problem problem;
     struct xml_piece root;
     size_t pos = 0;
     int result;
 
-    if (xml_flatten(data, len, &flat, &problem) < 0)
+    if (xml_flatten(data, len, &flat, &lines, &problem) < 0)
         return err_set(err, EXIT_DATA, "line %zu, column %zu: %s", problem.position.line,
                        problem.position.column,
                        problem.quotes ? "not well-formed XML" : problem.message);
     if (!xml_next_piece(&flat, &pos, &root) || !is(&root, "configuration"))
         return err_set(err, EXIT_DATA, "the root element is not <configuration>");
+    reading.lines = (const size_t *)(const void *)lines.data;
     result = read_flat(&flat, &reading, fn, context);
     buf_free(&reading.name);
     buf_free(&reading.value);

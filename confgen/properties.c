@@ -64,7 +64,8 @@ static bool is_comment(const char *data, const struct line *line)
 struct reader {
     const char *data;
     size_t len, pos;
-    struct buf line; /* a logical line: continuations joined, escapes still there */
+    size_t start;    /* where the logical line begins */
+    struct buf line; /* itself: continuations joined, escapes still there */
     struct buf key, value;
 };
 
@@ -100,6 +101,8 @@ static bool read_line(struct reader *reader)
             line.continued = false;
             continue;
         }
+        if (reader->line.len == 0)
+            reader->start = line.from;
         (void)buf_add(&reader->line, reader->data + line.from,
                       line.to - line.from - line.continued);
         if (!line.continued && reader->line.len)
@@ -213,11 +216,19 @@ static int read_pair(struct reader *reader, struct err *err)
 int properties_read(const char *data, size_t len, pairs_fn fn, void *context, struct err *err)
 {
     READER_AUTO reader = reader_of(data, len);
+    struct template_position position = {0};
+    struct pair pair = {.number = 0};
     int more;
 
-    while ((more = read_pair(&reader, err)) > 0)
-        if (fn(context, buf_str(&reader.key), buf_str(&reader.value), reader.value.len) < 0)
+    for (; (more = read_pair(&reader, err)) > 0; pair.number++) {
+        template_locate(data, reader.start, &position);
+        pair.line = position.line;
+        pair.key = buf_str(&reader.key);
+        pair.value = buf_str(&reader.value);
+        pair.value_len = reader.value.len;
+        if (fn(context, &pair) < 0)
             return -1;
+    }
     return more < 0 ? err_wrap(err, "line %zu", position_of(&reader).line) : 0;
 }
 

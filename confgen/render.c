@@ -194,12 +194,11 @@ static int write_all(struct write_file *outputs, size_t count, struct buf *warni
 }
 
 /* For properties_read(): what keeps Spark from making the ConfigMap. */
-static int find_disabled(void *disabled, const char *key, const char *value, size_t len)
+static int find_disabled(void *disabled, const struct pair *pair)
 {
-    (void)len;
-    if ((strcmp(key, "spark.kubernetes.executor.disableConfigMap") == 0 &&
-         strcasecmp(value, "true") == 0) ||
-        (strcmp(key, "spark.master") == 0 && strncmp(value, "k8s:", 4) != 0))
+    if ((strcmp(pair->key, "spark.kubernetes.executor.disableConfigMap") == 0 &&
+         strcasecmp(pair->value, "true") == 0) ||
+        (strcmp(pair->key, "spark.master") == 0 && strncmp(pair->value, "k8s:", 4) != 0))
         *(bool *)disabled = true;
     return 0;
 }

@@ -2,6 +2,7 @@
 
 #include "confgen/utf8.h"
 
+#include <libxml/SAX2.h>
 #include <libxml/parser.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,8 +13,9 @@
 /* One parse: what libxml2's handlers reach through the parser's _private. */
 struct parse {
     const char *data;
-    struct buf *flat; /* or NULL */
-    bool in_text;     /* the last piece is of XML_TEXT */
+    struct buf *flat; /* or NULL, as lines */
+    struct buf *lines;
+    bool in_text; /* the last piece is of XML_TEXT */
     struct xml_problem *problem;
 };
 
@@ -107,7 +109,11 @@ static void start_element(void *user, const xmlChar *name, const xmlChar *prefix
                           const xmlChar *uri, int namespace_count, const xmlChar **namespaces,
                           int attribute_count, int default_count, const xmlChar **attributes)
 {
+    size_t line = (size_t)xmlSAX2GetLineNumber(user);
+
     (void)prefix, (void)uri, (void)default_count;
+    if (parse_of(user)->lines)
+        (void)buf_add(parse_of(user)->lines, &line, sizeof(line));
     put(user, XML_ELEMENT, name, (size_t)xmlStrlen(name));
     for (const xmlChar **n = namespaces; namespace_count > 0; n += 2, namespace_count--)
         put_attribute(user, BAD_CAST "xmlns", n[0], n[1], (size_t)xmlStrlen(n[1]));
@@ -221,9 +227,11 @@ static bool refuse_bytes(const char *data, size_t len, struct xml_problem *probl
     return true;
 }
 
-int xml_flatten(const char *data, size_t len, struct buf *ret_flat, struct xml_problem *ret_problem)
+int xml_flatten(const char *data, size_t len, struct buf *ret_flat, struct buf *ret_lines,
+                struct xml_problem *ret_problem)
 {
-    struct parse parse = {.data = data, .flat = ret_flat, .problem = ret_problem};
+    struct parse parse = {
+        .data = data, .flat = ret_flat, .lines = ret_lines, .problem = ret_problem};
     xmlParserCtxtPtr context;
 
     *ret_problem = (struct xml_problem){0};
@@ -236,7 +244,7 @@ int xml_flatten(const char *data, size_t len, struct buf *ret_flat, struct xml_p
         run_parser(context, data, len);
         xmlFreeParserCtxt(context);
     }
-    if (!context || (ret_flat && buf_failed(ret_flat)))
+    if (!context || (ret_flat && buf_failed(ret_flat)) || (ret_lines && buf_failed(ret_lines)))
         add_problem(ret_problem, template_top, "out of memory");
     return ret_problem->message[0] ? -1 : 0;
 }

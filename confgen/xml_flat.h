@@ -36,8 +36,9 @@ struct xml_problem {
 };
 
 /* Parse the document and append it, flat, to *ret_flat, which needs room for len bytes; NULL only
- * judges. 0, or -1 with *ret_problem. */
-int xml_flatten(const char *data, size_t len, struct buf *ret_flat,
+ * judges. Append to *ret_lines, which may be NULL, the line of each element as a size_t. 0, or -1
+ * with *ret_problem. */
+int xml_flatten(const char *data, size_t len, struct buf *ret_flat, struct buf *ret_lines,
                 struct xml_problem *ret_problem);
 
 /* The piece that begins at *pos, 0 at first, which is moved behind it. false at the end. */

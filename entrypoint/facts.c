@@ -58,9 +58,11 @@ static void add(struct facts *facts, const char *key, const char *value, size_t 
 
 /* Hadoop reads an empty <value> as unset. It trims what it reads as a number, a class or a list,
  * but neither a user nor a password. */
-static int add_hadoop(void *facts, const char *key, const char *value, size_t len)
+static int add_hadoop(void *facts, const struct pair *pair)
 {
     static const char login[] = "javax.jdo.option.Connection";
+    const char *key = pair->key, *value = pair->value;
+    size_t len = pair->value_len;
 
     if (len && strncmp(key, login, strlen(login)) == 0 && strcmp(key + strlen(login), "URL") != 0)
         add_exactly(facts, key, value, len);
@@ -71,9 +73,11 @@ static int add_hadoop(void *facts, const char *key, const char *value, size_t le
 
 /* spark.hadoop.X reaches Hadoop's configuration as X, spark.hive.X as hive.X
  * (SparkHadoopUtil.appendSparkHadoopConfigs, appendSparkHiveConfigs). */
-static int add_spark(void *facts, const char *key, const char *value, size_t len)
+static int add_spark(void *facts, const struct pair *pair)
 {
     static const char hadoop[] = "spark.hadoop.", hive[] = "spark.hive.";
+    const char *key = pair->key, *value = pair->value;
+    size_t len = pair->value_len;
 
     add(facts, key, value, len);
     if (strncmp(key, hadoop, strlen(hadoop)) == 0)
@@ -119,7 +123,9 @@ static void add_arg(struct facts *facts, const char *flag, size_t len, const cha
         if (flags[i].key)
             add(facts, flags[i].key, value, strlen(value));
         else if (value[key_len])
-            add_spark(facts, key, value + key_len + 1, strlen(value + key_len + 1));
+            add_spark(facts, &(struct pair){.key = key,
+                                            .value = value + key_len + 1,
+                                            .value_len = strlen(value + key_len + 1)});
     }
 }
 

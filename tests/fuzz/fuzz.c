@@ -180,9 +180,11 @@ static const struct buf *put_values(struct collection *collection, const char *t
     return out;
 }
 
-static int collect(void *context, const char *key, const char *value, size_t len)
+static int collect(void *context, const struct pair *pair)
 {
     struct collection *collection = context;
+    const char *key = pair->key, *value = pair->value;
+    size_t len = pair->value_len;
     size_t key_len = strlen(key);
     bool xml = collection->format->is_xml;
     const struct buf *replaced;
@@ -202,13 +204,13 @@ static int collect(void *context, const char *key, const char *value, size_t len
 }
 
 /* The same, but for the blanks around a value that a template loses. */
-static int collect_trimmed(void *context, const char *key, const char *value, size_t len)
+static int collect_trimmed(void *context, const struct pair *pair)
 {
     struct collection *collection = context;
 
     collection->count++;
-    add_piece(collection, key, strlen(key), NULL);
-    add_piece(collection, value, len, is_xml_blank);
+    add_piece(collection, pair->key, strlen(pair->key), NULL);
+    add_piece(collection, pair->value, pair->value_len, is_xml_blank);
     return 0;
 }
 

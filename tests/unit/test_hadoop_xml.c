@@ -261,10 +261,10 @@ Test(hadoop_xml, nested_too_deep_is_a_fault)
 
 /* ---- reading ---- */
 
-static int add_pair(void *context, const char *key, const char *value, size_t len)
+static int add_pair(void *context, const struct pair *pair)
 {
-    cr_assert(strlen(value) == len);
-    return buf_printf(context, "[%s|%s]", key, value);
+    cr_assert(strlen(pair->value) == pair->value_len);
+    return buf_printf(context, "[%s|%s]", pair->key, pair->value);
 }
 
 ParameterizedTestParameters(hadoop_xml, is_read_as_hadoop_reads_it)
@@ -312,9 +312,29 @@ ParameterizedTest(struct text_case *c, hadoop_xml, is_read_as_hadoop_reads_it)
     cr_expect_str_eq(buf_str(&out), c->out, "%s gave %s", c->in, buf_str(&out));
 }
 
-static int stop(void *context, const char *key, const char *value, size_t len)
+static int add_line(void *context, const struct pair *pair)
 {
-    (void)key, (void)value, (void)len;
+    return buf_printf(context, "[%s %zu %zu]", pair->key, pair->line, pair->number);
+}
+
+/* Numbers count what is unset, so that a template and its result have the same ones. */
+Test(hadoop_xml, is_read_with_the_line_of_each_name)
+{
+    static const char text[] = "<?xml version='1.0'?>\n<configuration>\n"
+                               "<property>\n<name>a</name>\n<value>1\n\n</value></property>\n"
+                               "<property><name>unset</name><value/></property>\n"
+                               "<property name='b'\n value='2'/>\n"
+                               "<property><value>3</value>\n<name>c</name></property>"
+                               "</configuration>";
+    BUF_AUTO out = BUF_INIT(4096);
+
+    cr_assert(hadoop_xml_read(text, strlen(text), add_line, &out, NULL) == 0);
+    cr_expect_str_eq(buf_str(&out), "[a 4 2][b 10 8][c 12 9]", "%s", buf_str(&out));
+}
+
+static int stop(void *context, const struct pair *pair)
+{
+    (void)pair;
     ++*(int *)context;
     return -1;
 }

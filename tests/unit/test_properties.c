@@ -7,13 +7,27 @@
 #include <stdio.h>
 #include <string.h>
 
-static int add_pair(void *context, const char *key, const char *value, size_t len)
+static int add_pair(void *context, const struct pair *pair)
 {
     struct buf *out = context;
 
-    (void)buf_printf(out, "[%s|", key);
-    (void)buf_add(out, value, len);
+    (void)buf_printf(out, "[%s|", pair->key);
+    (void)buf_add(out, pair->value, pair->value_len);
     return buf_add_char(out, ']');
+}
+
+static int add_line(void *context, const struct pair *pair)
+{
+    return buf_printf(context, "[%s %zu %zu]", pair->key, pair->line, pair->number);
+}
+
+Test(properties, are_read_with_the_line_that_each_begins_on)
+{
+    static const char text[] = "# comment\n\na=1\\\n  2\\\n  3\r\nb=\n\n  c 3";
+    BUF_AUTO out = BUF_INIT(4096);
+
+    cr_assert(properties_read(text, strlen(text), add_line, &out, NULL) == 0);
+    cr_expect_str_eq(buf_str(&out), "[a 3 0][b 6 1][c 8 2]", "%s", buf_str(&out));
 }
 
 struct text_case {
@@ -97,9 +111,9 @@ Test(properties, with_a_malformed_escape_are_refused_with_the_line)
     }
 }
 
-static int stop(void *context, const char *key, const char *value, size_t len)
+static int stop(void *context, const struct pair *pair)
 {
-    (void)key, (void)value, (void)len;
+    (void)pair;
     ++*(int *)context;
     return -1;
 }
