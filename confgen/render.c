@@ -163,6 +163,8 @@ static int render_file(const struct render_file *file, struct variables *variabl
     report->file_count++;
     report->fault_count += expansion.fault_count;
     report->placeholder_count += expansion.placeholder_count;
+    if (file->see && expansion.fault_count == 0)
+        file->see(file->context, file, &content, &expansion.result);
     *ret_result = expansion.result;
     expansion.result = BUF_INIT(0);
     expansion_free(&expansion);
@@ -233,7 +235,7 @@ static int render_all(const struct render_file *files, size_t count, struct writ
         return err_set(err, EXIT_DATA, "%zu fault%s in the templates; nothing was written%s",
                        report->fault_count, report->fault_count == 1 ? "" : "s",
                        buf_failed(&report->faults) ? " (the first ones are listed)" : "");
-    return write_all(outputs, count, &report->warnings, err);
+    return files[0].see ? 0 : write_all(outputs, count, &report->warnings, err);
 }
 
 int render_files(const struct render_file *files, size_t count, struct variables *variables,
@@ -286,6 +288,8 @@ static int add_file(struct render_file *files, size_t *count, const struct rende
         .target = folder->target ? join(folder->target, name) : NULL,
         .format = format_of_name(name) == RENDER_TEXT ? RENDER_COPY : RENDER_AUTO,
         .is_published = folder->is_published,
+        .see = folder->see,
+        .context = folder->context,
     };
     if (!file->source || (folder->target && !file->target))
         return err_set(err, EXIT_INTERNAL, "out of memory");

@@ -24,6 +24,12 @@ enum render_format {
     RENDER_COPY,       /* no template: byte for byte */
 };
 
+struct render_file;
+
+/* Sees the result of a template without a fault, and the template. All is borrowed. */
+typedef void (*render_see_fn)(void *context, const struct render_file *file,
+                              const struct buf *template, const struct buf *result);
+
 struct render_file {
     const char *source; /* "-" is standard input */
     const char *target; /* "-" is standard output; NULL: only checked, written nowhere */
@@ -31,6 +37,8 @@ struct render_file {
     /* The target is in a SPARK_CONF_DIR whose files Spark copies into its executors' ConfigMap: a
      * secret in those that it copies is a fault. */
     bool is_published;
+    render_see_fn see; /* NULL, or gets the result, which then is written nowhere */
+    void *context;
 };
 
 struct render_report {

@@ -180,15 +180,23 @@ struct file_reader {
     char *text; /* the line, as getline() has it */
     size_t size;
     int line;
-    bool failed;
-    struct err *err;
+    struct err err; /* of this line */
+    struct err *first;
 };
 
-/* What err says is wrong with the line; nothing is read any more. */
+/* One more fault; the first one is what config_load() returns. */
+static void add_fault(struct config *config, const struct err *fault, struct err *first)
+{
+    if (config->faults.len == 0)
+        *first = *fault;
+    buf_printf(&config->faults, "%s\n", fault->message);
+}
+
+/* What reader->err says is wrong with the line. */
 static void blame_line(struct file_reader *reader)
 {
-    err_wrap(reader->err, "%s:%d", reader->path, reader->line);
-    reader->failed = true;
+    err_wrap(&reader->err, "%s:%d", reader->path, reader->line);
+    add_fault(reader->config, &reader->err, reader->first);
 }
 
 /* The first ";" behind a blank, where inih begins a comment; NULL if there is none. */
@@ -229,7 +237,7 @@ static const char *find_trap(const char *line, size_t len)
     return NULL;
 }
 
-/* Comments may be as long as they like. */
+/* Comments may be as long as they like; to inih a line at fault is one. */
 static char *read_line(char *line, int size, void *stream)
 {
     struct file_reader *reader = stream;
@@ -237,18 +245,17 @@ static char *read_line(char *line, int size, void *stream)
     const char *trap;
     ssize_t len;
 
-    if (reader->failed || (len = getline(&reader->text, &reader->size, reader->stream)) < 0)
+    if ((len = getline(&reader->text, &reader->size, reader->stream)) < 0)
         return NULL;
     if (++reader->line > 1 || strncmp(reader->text, BYTE_ORDER_MARK, mark) != 0)
         mark = 0;
     trap = strlen(reader->text) < (size_t)len ? "the line holds a NUL byte"
                                               : find_trap(reader->text + mark, (size_t)len);
     if (trap) {
-        err_set(reader->err, EXIT_CONFIG, "%s", trap);
+        err_set(&reader->err, EXIT_CONFIG, "%s", trap);
         blame_line(reader);
-        return NULL;
     }
-    (void)snprintf(line, (size_t)size, "%s", len > MAX_LINE_BYTES ? "#\n" : reader->text);
+    (void)snprintf(line, (size_t)size, "%s", trap || len > MAX_LINE_BYTES ? "#\n" : reader->text);
     return line;
 }
 
@@ -273,11 +280,11 @@ static int take_pair(void *user, const char *section, const char *key, const cha
     (void)snprintf(origin, sizeof(origin), "file, line %d", reader->line);
     setting = find_setting(name);
     if (!is_section(section))
-        err_set(reader->err, EXIT_CONFIG, "unknown section [%s]", section);
+        err_set(&reader->err, EXIT_CONFIG, "unknown section [%s]", section);
     else if (!setting)
-        err_set(reader->err, EXIT_CONFIG, "unknown key \"%s\" in [%s]", key, section);
-    else if (assign(reader->config, setting, value, origin, reader->err) < 0)
-        err_wrap(reader->err, "%s", name);
+        err_set(&reader->err, EXIT_CONFIG, "unknown key \"%s\" in [%s]", key, section);
+    else if (assign(reader->config, setting, value, origin, &reader->err) < 0)
+        err_wrap(&reader->err, "%s", name);
     else
         return 1;
     blame_line(reader);
@@ -286,7 +293,7 @@ static int take_pair(void *user, const char *section, const char *key, const cha
 
 static int load_file(struct config *config, const char *path, bool required, struct err *err)
 {
-    struct file_reader reader = {.config = config, .path = path, .err = err};
+    struct file_reader reader = {.config = config, .path = path, .first = err};
     bool failed;
 
     reader.stream = fopen(path, "re");
@@ -295,11 +302,11 @@ static int load_file(struct config *config, const char *path, bool required, str
     if (!reader.stream)
         return err_set_errno(err, EXIT_CONFIG, "%s", path);
     failed = ini_parse_stream(read_line, &reader, take_pair, &reader) != 0 || ferror(reader.stream);
-    if (failed && !reader.failed)
+    if (failed && config->faults.len == 0)
         err_set(err, EXIT_CONFIG, "%s: cannot be read", path);
     (void)fclose(reader.stream);
     free(reader.text);
-    return failed || reader.failed ? -1 : 0;
+    return failed || config->faults.len ? -1 : 0;
 }
 
 /* ---- the environment ---- */
@@ -342,9 +349,10 @@ static int load_variable(struct config *config, const char *entry, struct err *e
 
 int config_load(struct config *config, const char *file, char *const *environment, struct err *err)
 {
+    struct err fault;
     const char *named = file ?: service_getenv(environment, PREFIX "CONFIG");
 
-    *config = (struct config){.warnings = BUF_INIT(65536)};
+    *config = (struct config){.warnings = BUF_INIT(65536), .faults = BUF_INIT(65536)};
     config->entries = calloc(SETTINGS, sizeof(*config->entries));
     if (!config->entries)
         return err_set(err, EXIT_INTERNAL, "out of memory");
@@ -352,13 +360,13 @@ int config_load(struct config *config, const char *file, char *const *environmen
         if (assign(config, &settings[i], settings[i].fallback, "default", err) < 0)
             return err_wrap(err, "default of %s", settings[i].name);
     }
-    if (load_file(config, named ?: DEFAULT_FILE, named != NULL, err) < 0)
-        return -1;
+    if (load_file(config, named ?: DEFAULT_FILE, named != NULL, err) < 0 && config->faults.len == 0)
+        buf_printf(&config->faults, "%s\n", err->message);
     for (; *environment; environment++) {
-        if (load_variable(config, *environment, err) < 0)
-            return -1;
+        if (load_variable(config, *environment, &fault) < 0)
+            add_fault(config, &fault, err);
     }
-    return 0;
+    return config->faults.len ? -1 : 0;
 }
 
 int config_set(struct config *config, const char *name, const char *value, struct err *err)
@@ -444,5 +452,6 @@ void config_free(struct config *config)
         free(config->entries[i].text);
     free(config->entries);
     buf_free(&config->warnings);
+    buf_free(&config->faults);
     *config = (struct config){0};
 }

@@ -49,6 +49,7 @@ struct config {
     } log;
     struct config_entry *entries; /* one a setting, in the table's order */
     struct buf warnings;          /* a line each, for the caller to log */
+    struct buf faults;            /* all there are, a line each; the first is config_load()'s err */
 };
 
 /* Read everything. file is the --config flag or NULL (then SPARKPOD_CONFIG, then
