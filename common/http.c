@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <openssl/x509_vfy.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -176,8 +177,19 @@ static void set_body(CURL *curl, const struct http_request *request)
         curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request->body);
     }
-    if (request->method)
+    if (request->method && strcmp(request->method, "HEAD") == 0)
+        curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
+    else if (request->method)
         curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);
+}
+
+static void keep_headers(CURL *curl, const struct http_request *request, struct http_reply *reply)
+{
+    struct curl_header *header;
+
+    for (size_t i = 0; i < HTTP_MAX_WANTED && request->wanted[i]; i++)
+        if (curl_easy_header(curl, request->wanted[i], 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
+            (void)snprintf(reply->headers[i], sizeof(reply->headers[i]), "%s", header->value);
 }
 
 static void set_login(CURL *curl, const struct http_request *request)
@@ -221,6 +233,7 @@ int http_send(const struct http_request *request, struct http_reply *ret, struct
         return http_failed(curl, code, started_ms, err);
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     ret->status = (int)status;
+    keep_headers(curl, request, ret);
     return 0;
 }
 

@@ -12,9 +12,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define HTTP_MAX_WANTED 2
+
 struct http_request {
     const char *url;
-    const char *method;         /* NULL: GET, or POST where there is a body */
+    const char *method;         /* NULL: GET, or POST where there is a body; HEAD reads none */
     const char *const *headers; /* "Name: value", ended by NULL; NULL: none of our own */
     const void *body;           /* NULL: none */
     size_t body_len;
@@ -25,12 +27,14 @@ struct http_request {
     const char *connect_to; /* "host:port" to connect to, whoever url names; NULL: as it says */
     int64_t deadline_ms;    /* of clock_ms() */
     size_t max_bytes;       /* of the body that are kept */
+    const char *wanted[HTTP_MAX_WANTED]; /* names of headers to keep; NULL: no more */
 };
 
 struct http_reply {
     int status;
     bool cut;        /* the body is longer than max_bytes: the rest was not read */
     struct buf body; /* freed by http_reply_free() */
+    char headers[HTTP_MAX_WANTED][128]; /* those wanted, cut; "" where there is none */
 };
 
 /* Send a request and read the answer, whatever its status. 0, or -1 with EXIT_UNAVAILABLE and a

@@ -29,22 +29,6 @@ void helper_wipe_secrets(const struct service *service)
         log_mask_clear();
 }
 
-/* Whether there is anything to render; a folder that somebody named must be there. */
-static int has_templates(const struct config *config, struct err *err)
-{
-    struct stat info;
-
-    if (stat(config->render.source, &info) == 0) {
-        if (S_ISDIR(info.st_mode))
-            return 1;
-        return err_set(err, EXIT_CONFIG, "render.source: %s is not a folder",
-                       config->render.source);
-    }
-    if (errno == ENOENT && !config_is_set(config, "render.source"))
-        return 0;
-    return err_set_errno(err, EXIT_CONFIG, "render.source: %s", config->render.source);
-}
-
 int helper_render(void *helper)
 {
     const struct service *service = ((struct helper *)helper)->service;
@@ -59,7 +43,7 @@ int helper_render(void *helper)
 
     if (!service->role->is_rendered)
         return EXIT_DONE;
-    found = has_templates(service->config, &err);
+    found = rendering_has_templates(service->config, &err);
     if (found == 0)
         log_info("render", "no templates in %s: %s is used as it is", folder.source, folder.target);
     if (found == 1 && mkdir(folder.target, 0755) < 0 && errno != EEXIST)

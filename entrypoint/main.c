@@ -63,6 +63,13 @@ static const struct subcommand {
      "URL\n"
      "speaks TLS, --ca-file names the certificates to trust (PEM; default: the system's),\n"
      "--server-name the one the certificate must hold, and --insecure trusts any.\n"},
+    {"check", "[--config FILE] [--role thrift-server|metastore] [--format text|json]",
+     command_preflight, "look for all that would go wrong, and start nothing",
+     "Looks at settings, templates and the rendered configuration (known traps of Spark, Hive and\n"
+     "Hadoop, each with why and what to write instead); in a pod at what the service account may\n"
+     "do and whether pod and image pull secrets are there; on Azure at token and container. All\n"
+     "findings in one run; nothing is written. Exit status: 0 nothing worse than warnings; 78\n"
+     "settings or configuration; 65 templates; 77 permission or credentials.\n"},
     {"config", "[--config FILE] [--format ini|json]", command_config,
      "show every setting and where it comes from", ""},
     {"version", "", command_version, "show the commit and the versions of the linked libraries",

@@ -5,6 +5,7 @@
 #include "confgen/variables.h"
 #include "entrypoint/masking.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -45,6 +46,21 @@ static int tell(const struct render_file *file, const struct variables *variable
                  file->target ?: "nowhere", report->file_count, report->file_count == 1 ? "" : "s",
                  report->placeholder_count, report->placeholder_count == 1 ? "" : "s");
     return result;
+}
+
+int rendering_has_templates(const struct config *config, struct err *err)
+{
+    struct stat info;
+
+    if (stat(config->render.source, &info) == 0) {
+        if (S_ISDIR(info.st_mode))
+            return 1;
+        return err_set(err, EXIT_CONFIG, "render.source: %s is not a folder",
+                       config->render.source);
+    }
+    if (errno == ENOENT && !config_is_set(config, "render.source"))
+        return 0;
+    return err_set_errno(err, EXIT_CONFIG, "render.source: %s", config->render.source);
 }
 
 int rendering_run(const struct render_file *file, const struct config *config,

@@ -2,6 +2,7 @@
 
 #include "common/fd.h"
 #include "common/log.h"
+#include "entrypoint/kubernetes.h"
 #include "entrypoint/memory.h"
 
 #include <glob.h>
@@ -13,8 +14,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
-
-#define NAMESPACE_FILE "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 
 /* KUBERNETES_POD_NAME_PREFIX_MAX_LENGTH: "-exec-" and ten digits must fit a DNS-1123 name. */
 #define PREFIX_MAX_BYTES 237
@@ -343,7 +342,7 @@ static int add_confs(const struct service *service, struct command *ret, struct 
         return -1;
     read_own_address(service_getenv(service->environment, "KUBERNETES_SERVICE_HOST"), address,
                      sizeof(address));
-    (void)fd_read_file(NAMESPACE_FILE, &namespace);
+    (void)fd_read_file(KUBERNETES_SERVICE_ACCOUNT "/namespace", &namespace);
     warn_of_memory(&driver);
     driver.namespace = buf_str(&namespace); /* Kubernetes writes no newline */
     return thrift_server_add_confs(&driver, ret, err);

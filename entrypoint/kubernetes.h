@@ -1,0 +1,42 @@
+/* The Kubernetes API as a pod's service account may use it, through common/http: for helpers and
+ * tools, never for PID 1.
+ * https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/ */
+#ifndef SPARKPOD_ENTRYPOINT_KUBERNETES_H
+#define SPARKPOD_ENTRYPOINT_KUBERNETES_H
+
+#include "common/buf.h"
+#include "common/err.h"
+
+#include <limits.h>
+#include <stdint.h>
+
+#define KUBERNETES_SERVICE_ACCOUNT "/var/run/secrets/kubernetes.io/serviceaccount"
+
+struct kubernetes {
+    char server[280]; /* https://HOST:PORT */
+    char ca_file[PATH_MAX];
+    struct buf namespace;     /* the pod's own */
+    struct buf authorization; /* the header with the token */
+    int64_t timeout_ms;       /* of one request */
+};
+
+/* Find the API server in environment, and token, CA and namespace in folder. 0, or -1 with
+ * EXIT_REFUSED that names every file that cannot be read. Free with kubernetes_close() in either
+ * case. */
+int kubernetes_open(struct kubernetes *ret, const char *folder, char *const *environment,
+                    int64_t timeout_ms, struct err *err);
+void kubernetes_close(struct kubernetes *kubernetes);
+#define KUBERNETES_AUTO __attribute__((cleanup(kubernetes_close))) struct kubernetes
+
+/* Whether this service account may do verb on resources of the core group in namespace
+ * (SelfSubjectAccessReview): 1, 0, or -1 with EXIT_REFUSED (the token is not accepted) or
+ * EXIT_UNAVAILABLE. */
+int kubernetes_may(const struct kubernetes *kubernetes, const char *namespace, const char *resource,
+                   const char *verb, struct err *err);
+
+/* Whether the object is there; only its metadata is asked for. 1, 0, or -1 with EXIT_REFUSED (it
+ * may not be read), EXIT_CONFIG (no such name is possible) or EXIT_UNAVAILABLE. */
+int kubernetes_has(const struct kubernetes *kubernetes, const char *namespace, const char *resource,
+                   const char *name, struct err *err);
+
+#endif
