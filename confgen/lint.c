@@ -254,9 +254,10 @@ void lint_run(const struct lint *lint, unsigned scope, lint_see_fn see, void *co
 
         if (!applies(lint, rule, scope))
             continue;
-        if (rule->is_absent && !lint_next(lint, rule->keys, &pos))
+        if (rule->is_absent && (scope & LINT_COMPLETE) && !lint_next(lint, rule->keys, &pos))
             see(context, rule, NULL);
-        while (!rule->is_absent && (setting = lint_next(lint, rule->keys, &pos)))
+        pos = 0;
+        while ((!rule->is_absent || rule->values) && (setting = lint_next(lint, rule->keys, &pos)))
             if (is_trap(lint, rule, setting))
                 see(context, rule, setting);
     }

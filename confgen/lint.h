@@ -20,8 +20,9 @@ enum lint_scope {
     LINT_THRIFT_SERVER = 1,
     LINT_METASTORE = 2,
     LINT_KUBERNETES = 4,
-    LINT_POSTGRES = 8, /* metastore.allow_derby is off */
-    LINT_XML = 16,     /* the setting stands in a .xml file: not asked of the caller */
+    LINT_POSTGRES = 8,  /* metastore.allow_derby is off */
+    LINT_COMPLETE = 16, /* all files were read: or else nothing is told to be absent */
+    LINT_XML = 32,      /* of a rule: the setting stands in a .xml file */
 };
 
 struct lint_setting {
@@ -47,7 +48,7 @@ struct lint_rule {
     enum lint_severity severity;
     unsigned scope;     /* all of enum lint_scope that must be true */
     const char *keys;   /* patterns */
-    bool is_absent;     /* the trap is that no such key is set */
+    bool is_absent;     /* it is a trap if no such key is set; and if one is, only with values */
     const char *values; /* patterns; NULL: any */
     const char *but;    /* patterns of values that are fine, case and all; NULL: none */
     const char *when;   /* condition; NULL: always */

@@ -209,8 +209,9 @@ static void set_facts(const struct preflight *preflight, bool is_metastore)
     set_version(preflight, "sparkpod.spark.version", "SPARK_HOME", "/jars/spark-core_*.jar");
 }
 
-/* A file that no template makes is taken as it is; one whose template is at fault, not at all. */
-static void add_file(const struct preflight *preflight, const char *conf_folder, const char *name,
+/* A file that no template makes is taken as it is; one whose template is at fault, not at all.
+ * Whether it was read, if it is there. */
+static bool add_file(const struct preflight *preflight, const char *conf_folder, const char *name,
                      const struct rendered *rendered)
 {
     BUF_AUTO content = BUF_INIT(RENDER_MAX_BYTES);
@@ -220,7 +221,7 @@ static void add_file(const struct preflight *preflight, const char *conf_folder,
 
     (void)snprintf(path, sizeof(path), "%s/%s", preflight->config->render.source, name);
     if (!rendered->source && access(path, F_OK) == 0)
-        return;
+        return false;
     (void)snprintf(path, sizeof(path), "%s/%s", conf_folder ?: "", name);
     if (rendered->source)
         result = lint_add(preflight->settings, name, rendered->source, &rendered->result,
@@ -231,17 +232,19 @@ static void add_file(const struct preflight *preflight, const char *conf_folder,
         result = errno == ENOENT ? 0 : err_set_errno(&err, EXIT_CONFIG, "cannot be read");
     if (result < 0)
         findings_add_err(preflight->findings, rendered->source ?: path, &err);
+    return result == 0;
 }
 
 static void check_rules(const struct preflight *preflight, const char *conf_folder,
                         const struct rendered *rendered, bool is_metastore)
 {
-    unsigned scope = is_metastore ? LINT_METASTORE : LINT_THRIFT_SERVER;
+    unsigned scope = LINT_COMPLETE | (is_metastore ? LINT_METASTORE : LINT_THRIFT_SERVER);
 
     findings_begin(preflight->findings, "rules");
     set_facts(preflight, is_metastore);
     for (size_t i = 0; i < FILES - is_metastore; i++) /* it does not read spark-defaults.conf */
-        add_file(preflight, conf_folder, file_names[i], &rendered[i]);
+        if (!add_file(preflight, conf_folder, file_names[i], &rendered[i]))
+            scope &= ~(unsigned)LINT_COMPLETE;
     if (service_getenv(preflight->environment, "KUBERNETES_SERVICE_HOST"))
         scope |= LINT_KUBERNETES;
     if (!preflight->config->metastore.allow_derby)
