@@ -214,7 +214,7 @@ const char *lint_get(const struct lint *lint, const char *key)
     return NULL;
 }
 
-static bool holds(const struct lint *lint, const char *condition)
+bool lint_holds(const struct lint *lint, const char *condition)
 {
     size_t key_len = strcspn(condition, "="), pos = 0;
     const struct lint_setting *setting;
@@ -232,8 +232,8 @@ static bool applies(const struct lint *lint, const struct lint_rule *rule, unsig
     bool result = (rule->scope & ~(unsigned)LINT_XML & ~scope) == 0;
 
     for (size_t i = 0; result && i < sizeof(rule->unless) / sizeof(rule->unless[0]); i++)
-        result = !rule->unless[i] || !holds(lint, rule->unless[i]);
-    return result && (!rule->when || holds(lint, rule->when));
+        result = !rule->unless[i] || !lint_holds(lint, rule->unless[i]);
+    return result && (!rule->when || lint_holds(lint, rule->when));
 }
 
 static bool is_trap(const struct lint *lint, const struct lint_rule *rule,

@@ -80,6 +80,9 @@ const char *lint_get(const struct lint *lint, const char *key);
  * at the end. */
 const struct lint_setting *lint_next(const struct lint *lint, const char *patterns, size_t *pos);
 
+/* Whether a condition, as in struct lint_rule, holds. */
+bool lint_holds(const struct lint *lint, const char *condition);
+
 /* Call see for each finding, in the rules' order; setting is NULL for what is absent. */
 typedef void (*lint_see_fn)(void *context, const struct lint_rule *rule,
                             const struct lint_setting *setting);

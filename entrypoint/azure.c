@@ -33,8 +33,8 @@ bool azure_parse(const char *url, struct azure_container *ret)
     name_len = (size_t)(at - name);
     account_len = strcspn(at + 1, "/?#@");
     /* Letters, digits and a few signs: nothing that would mean anything in our URL. */
-    if (name_len == 0 || account_len == 0 || name_len >= sizeof(ret->name) ||
-        account_len >= sizeof(ret->account))
+    if (name_len == 0 || account_len == 0 || at[1 + account_len] == '@' ||
+        name_len >= sizeof(ret->name) || account_len >= sizeof(ret->account))
         return false;
     (void)snprintf(ret->name, sizeof(ret->name), "%.*s", (int)name_len, name);
     (void)snprintf(ret->account, sizeof(ret->account), "%.*s", (int)account_len, at + 1);

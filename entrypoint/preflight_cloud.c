@@ -7,23 +7,13 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #define MAX_SKEW_S 300
 
-static bool is_set_to(const struct preflight *preflight, const char *key, const char *word)
-{
-    const char *value = lint_get(preflight->settings, key);
-
-    return value && strcasecmp(value, word) == 0;
-}
-
 bool preflight_has_executor_pods(const struct preflight *preflight)
 {
-    const char *master = lint_get(preflight->settings, "spark.master");
-
     return service_getenv(preflight->environment, "KUBERNETES_SERVICE_HOST") &&
-           (!master || strncmp(master, "k8s:", 4) == 0);
+           !lint_holds(preflight->settings, "spark.master=[!k]*");
 }
 
 /* ---- Kubernetes ---- */
@@ -32,34 +22,28 @@ bool preflight_has_executor_pods(const struct preflight *preflight)
  * traces when it stops, and leaves objects behind. */
 static const struct right {
     const char *resource, *needed, *wanted; /* verbs, blank-separated */
-    const char *off[2];                     /* all of these keys set to "off_value": not used */
-    const char *off_value;
+    const char *off[2]; /* not used if these conditions (lint.h) hold, all there are */
 } rights[] = {
-    {.resource = "pods",
-     .needed = "create delete get list watch",
-     .wanted = "deletecollection patch"},
-    {.resource = "configmaps",
-     .needed = "create",
-     .wanted = "delete deletecollection get list",
-     .off = {"spark.kubernetes.executor.disableConfigMap"},
-     .off_value = "true"},
-    {.resource = "services",
-     .needed = "",
-     .wanted = "delete deletecollection list",
-     .off = {"spark.kubernetes.driver.service.deleteOnTermination"},
-     .off_value = "false"},
-    {.resource = "persistentvolumeclaims",
-     .needed = "",
-     .wanted = "create delete deletecollection get list",
-     .off = {"spark.kubernetes.driver.ownPersistentVolumeClaim",
-             "spark.kubernetes.driver.reusePersistentVolumeClaim"},
-     .off_value = "false"},
+    {"pods", "create delete get list watch", "deletecollection patch", {NULL}},
+    {"configmaps",
+     "create",
+     "delete deletecollection get list",
+     {"spark.kubernetes.executor.disableConfigMap=true"}},
+    {"services",
+     "",
+     "delete deletecollection list",
+     {"spark.kubernetes.driver.service.deleteOnTermination=false"}},
+    {"persistentvolumeclaims",
+     "",
+     "create delete deletecollection get list",
+     {"spark.kubernetes.driver.ownPersistentVolumeClaim=false",
+      "spark.kubernetes.driver.reusePersistentVolumeClaim=false"}},
 };
 
 static bool is_used(const struct preflight *preflight, const struct right *right)
 {
-    for (size_t i = 0; i < sizeof(right->off) / sizeof(right->off[0]) && right->off[i]; i++)
-        if (!is_set_to(preflight, right->off[i], right->off_value))
+    for (size_t i = 0; i < 2 && right->off[i]; i++)
+        if (!lint_holds(preflight->settings, right->off[i]))
             return true;
     return !right->off[0];
 }

@@ -4,7 +4,9 @@ the Kubernetes API and for Azure that answer as these are documented."""
 from __future__ import annotations
 
 import json
+import os
 import pathlib
+import pty
 import shutil
 import subprocess
 from typing import Any, Callable, Mapping, Optional
@@ -166,17 +168,24 @@ def test_a_realistic_configuration_has_no_finding(
 ) -> None:
     templates = work / "templates"
     templates.mkdir()
-    shutil.copy(CLEAN / f"hive-site.{role}.xml", templates / "hive-site.xml")
+    files = {f"hive-site.{role}.xml": "hive-site.xml", "core-site.xml": "core-site.xml"}
     if role == "thrift-server":
-        # Storage by account key, which is not tried: nobody is asked.
-        shutil.copy(CLEAN / "spark-defaults.conf", templates)
+        files["spark-defaults.conf"] = "spark-defaults.conf"
+    for source, target in files.items():
+        text = (CLEAN / source).read_text()
+        here = f"127.0.0.1:{rig.free_port()}"  # nobody out there is asked
+        (templates / target).write_text(text.replace("login.microsoftonline.com", here))
     env = {
         **(homes.spark_env() if role == "thrift-server" else homes.metastore_env()),
         "SPARKPOD_RENDER_SOURCE": str(templates),
         "SPARKPOD_RENDER_TARGET": str(work / "conf"),
     }
-    _, report, output = run_check("--role", role, env=env)
-    assert [f for f in report["findings"] if f["part"] != "azure"] == [], output
+    status, report, output = run_check("--role", role, env=env)
+    assert status == 0
+    assert whats(report, "azure", "unchecked") == [
+        "lake@account.dfs.core.windows.net: token endpoint: connection refused"
+    ]
+    assert len(report["findings"]) == 1, output
     assert not (work / "conf").exists(), "nothing is written"
 
 
@@ -254,6 +263,32 @@ def test_text_has_a_block_for_each_finding_and_a_summary(
         "1 error, 0 warnings, 0 unchecked; looked at: settings, templates, rules",
     ]
     assert run.stderr == ""
+
+
+@pytest.mark.parametrize(("env", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False)])
+def test_only_a_terminal_gets_colours(
+    env: dict[str, str], coloured: bool, pod: Callable[..., dict[str, str]]
+) -> None:
+    ours, its = pty.openpty()
+    argv = [str(rig.sparkpod_binary()), "check"]
+    conf = pod(spark_defaults_conf="spark.submit.deployMode=cluster\n")
+    subprocess.run(argv, env={**rig.base_env(), **conf, **env}, stdout=its, check=False)
+    os.close(its)
+    shown = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert ("\033[31merror\033[0m: " in shown) is coloured
+    assert ("\nerror: " in f"\n{shown}") is not coloured
+
+
+def test_bytes_of_others_reach_neither_terminal_nor_json(
+    pod: Callable[..., dict[str, str]], work: pathlib.Path
+) -> None:
+    env = pod()
+    text = b"\\u001b[31mspark.a=b\n\xff\xfe=c\nd\xc3\xa9=e\n"
+    (work / "templates" / "spark-defaults.conf").write_bytes(text)
+    _, report, _ = run_check(env=env)
+    keys = {finding.get("key") for finding in report["findings"] if "rule" in finding}
+    assert keys == {"?[31mspark.a", "??", "d\u00e9"}
 
 
 def test_wrong_usage_is_64() -> None:
