@@ -14,13 +14,13 @@
 /* new URI() on each part between commas, which is not trimmed. */
 static bool is_bad_uris(const struct lint *lint, const struct lint_setting *setting)
 {
-    const char *scheme = "thrift://", *part = setting->value;
+    static const char scheme[] = "thrift://";
+    const char *part = setting->value, *comma;
 
     (void)lint;
-    for (; part; part = strchr(part, ',') ? strchr(part, ',') + 1 : NULL)
-        if (strncmp(part, scheme, strlen(scheme)) != 0)
-            return true;
-    return strpbrk(setting->value, " \t\r\n") != NULL;
+    for (; (comma = strchr(part, ',')) && strncmp(part, scheme, strlen(scheme)) == 0;)
+        part = comma + 1;
+    return strncmp(part, scheme, strlen(scheme)) != 0 || strpbrk(setting->value, " \t\r\n");
 }
 
 /* A Java pattern, as far as POSIX can read it: "(?i)" is all that people add. */

@@ -4,7 +4,6 @@
 #include "common/fd.h"
 #include "common/http.h"
 
-#include <ctype.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 #define MAX_BYTES ((size_t)65536)
 #define KEY_PREFIX "fs.azure.account."
 #define PROVIDER(name) "org.apache.hadoop.fs.azurebfs.oauth2." name
+#define WORD "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-"
 #define V2 "/oauth2/v2.0/"
 
 /* AuthConfigurations of hadoop-azure 3.4.1. */
@@ -38,13 +38,8 @@ bool azure_parse(const char *url, struct azure_container *ret)
         return false;
     (void)snprintf(ret->name, sizeof(ret->name), "%.*s", (int)name_len, name);
     (void)snprintf(ret->account, sizeof(ret->account), "%.*s", (int)account_len, at + 1);
-    for (const char *p = ret->name; *p; p++)
-        if (!isalnum((unsigned char)*p) && !strchr("-$_", *p))
-            return false;
-    for (const char *p = ret->account; *p; p++)
-        if (!isalnum((unsigned char)*p) && !strchr("-.:", *p))
-            return false;
-    return true;
+    return ret->name[strspn(ret->name, WORD "$_")] == '\0' &&
+           ret->account[strspn(ret->account, WORD ".:")] == '\0';
 }
 
 /* ---- keys ---- */

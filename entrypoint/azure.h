@@ -1,8 +1,7 @@
 /* Azure Data Lake Storage as Hadoop's ABFS would open it: a token by the same keys, and one HEAD on
- * the container. Through common/http: for tools, never for PID 1.
+ * the container ("Filesystem - Get Properties"). Through common/http: for tools, never for PID 1.
  * https://hadoop.apache.org/docs/stable/hadoop-azure/abfs.html
- * https://learn.microsoft.com/rest/api/storageservices/datalakestoragegen2/filesystem/get-properties
- */
+ * https://learn.microsoft.com/rest/api/storageservices/data-lake-storage-gen2 */
 #ifndef SPARKPOD_ENTRYPOINT_AZURE_H
 #define SPARKPOD_ENTRYPOINT_AZURE_H
 
