@@ -80,6 +80,14 @@ static bool is_of_spark(const struct lint *lint, const struct lint_setting *sett
     return !setting->is_xml;
 }
 
+/* sparkpod.hadoop-azure.version is not that of Hadoop. */
+static bool is_other_hadoop(const struct lint *lint, const struct lint_setting *setting)
+{
+    const char *hadoop = lint_get(lint, "sparkpod.hadoop.version");
+
+    return hadoop && strcmp(hadoop, setting->value) != 0;
+}
+
 #define PORTS                                                                                      \
     "spark.driver.port spark.driver.blockManager.port spark.ui.port "                              \
     "hive.server2.thrift.port sparkpod.health.port"
@@ -129,6 +137,20 @@ const struct lint_rule lint_rules[] = {
      .why = "ABFS speaks to ACCOUNT.dfs.core.windows.net, WASB to "
             "ACCOUNT.blob.core.windows.net",
      .instead = "abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/PATH"},
+    {"abfss-hadoop", LINT_ERROR, 0, "*", .values = "abfs://* abfss://*",
+     .when = "sparkpod.hadoop.version=[12].* 3.[01].*", .what = "abfss:// with Hadoop before 3.2",
+     .why = "it has no ABFS, and fails at CREATE TABLE",
+     .instead = "Hadoop 3.3.4 or later in the image"},
+    {"hadoop-azure", LINT_ERROR, THRIFT, "*", .values = "abfs://* abfss://*",
+     .when = "sparkpod.hadoop.version=*",
+     .unless = {"sparkpod.hadoop-azure.version=*", "spark.*=*hadoop-azure*"},
+     .what = "abfss:// without a hadoop-azure-*.jar in $SPARK_HOME/jars",
+     .why = "the first file fails: SecureAzureBlobFileSystem not found",
+     .instead = "hadoop-azure of Hadoop's version in the image"},
+    {"hadoop-azure-version", LINT_WARNING, THRIFT, "sparkpod.hadoop-azure.version",
+     .test = is_other_hadoop, .what = "hadoop-azure is not of Hadoop's version",
+     .why = "methods are missing, which shows at the first file only",
+     .instead = "hadoop-azure of the version of hadoop-client-api in $SPARK_HOME/jars"},
     {"secret-is-id", LINT_ERROR, 0, "fs.azure.account.oauth2.client.secret*",
      .values = "????????[-]????[-]????[-]????[-]????????????",
      .what = "the client secret is a GUID",

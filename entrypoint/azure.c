@@ -121,8 +121,7 @@ static int token_refused(const struct http_reply *reply, struct err *err)
         const char *words;
     } rows[] = {
         {7000215, EXIT_REFUSED,
-         "the client secret is wrong: was the Secret ID pasted instead of the Value, or is a line "
-         "end behind it?"},
+         "the client secret is wrong: was the Secret ID pasted instead of the Value?"},
         {7000222, EXIT_REFUSED, "the client secret has expired: make a new one"},
         {700016, EXIT_CONFIG, "there is no application with this client id in this tenant"},
         {7000112, EXIT_REFUSED, "the application is disabled"},

@@ -94,11 +94,6 @@ void findings_add_err(struct findings *findings, const char *subject, const stru
                            });
 }
 
-enum exit_status findings_status(const struct findings *findings)
-{
-    return findings->status;
-}
-
 static const char *text_of(const json_t *object, const char *name)
 {
     return json_string_value(json_object_get(object, name));

@@ -32,7 +32,7 @@ struct findings {
     json_t *list;
     json_t *parts; /* what was looked at */
     size_t counts[FINDING_SEVERITIES];
-    enum exit_status status;
+    enum exit_status status; /* of the errors' statuses the first of 78, 65, 77, 70; or 0 */
 };
 
 int findings_init(struct findings *findings);
@@ -46,9 +46,6 @@ void findings_add(struct findings *findings, const struct finding *finding);
 
 /* Add what err says of a subject: EXIT_UNAVAILABLE is FINDING_UNCHECKED, all else an error. */
 void findings_add_err(struct findings *findings, const char *subject, const struct err *err);
-
-/* 0, or of the errors' statuses the first of 78, 65, 77, 70. */
-enum exit_status findings_status(const struct findings *findings);
 
 void findings_write_text(const struct findings *findings, bool colour, struct buf *out);
 void findings_write_json(const struct findings *findings, struct buf *out);

@@ -30,7 +30,8 @@ int kubernetes_open(struct kubernetes *ret, const char *folder, char *const *env
 {
     const char *host = service_getenv(environment, "KUBERNETES_SERVICE_HOST") ?: "";
     const char *port = service_getenv(environment, "KUBERNETES_SERVICE_PORT") ?: "443";
-    bool is_ipv6 = strchr(host, ':') && *host != '[', has_token, has_ca, has_namespace;
+    bool is_ipv6 = strchr(host, ':') && *host != '[';
+    BUF_AUTO missing = BUF_INIT(64);
     char path[PATH_MAX];
 
     *ret = (struct kubernetes){.namespace = BUF_INIT(256),
@@ -39,17 +40,18 @@ int kubernetes_open(struct kubernetes *ret, const char *folder, char *const *env
     (void)snprintf(ret->server, sizeof(ret->server), "https://%s%s%s:%s", is_ipv6 ? "[" : "", host,
                    is_ipv6 ? "]" : "", port);
     (void)snprintf(ret->ca_file, sizeof(ret->ca_file), "%s/ca.crt", folder);
-    has_ca = access(ret->ca_file, R_OK) == 0;
+    if (access(ret->ca_file, R_OK) < 0)
+        buf_add_str(&missing, ", ca.crt");
     (void)snprintf(path, sizeof(path), "%s/token", folder);
-    has_token = read_token(ret, path) == 0;
+    if (read_token(ret, path) < 0)
+        buf_add_str(&missing, ", token");
     (void)snprintf(path, sizeof(path), "%s/namespace", folder);
-    has_namespace = fd_read_file(path, &ret->namespace) == 0;
-    if (has_token && has_ca && has_namespace)
+    if (fd_read_file(path, &ret->namespace) < 0)
+        buf_add_str(&missing, ", namespace");
+    if (missing.len == 0)
         return 0;
-    return err_set(err, EXIT_REFUSED,
-                   "cannot read%s%s%s in %s: is automountServiceAccountToken on?",
-                   has_token ? "" : " token", has_ca ? "" : " ca.crt",
-                   has_namespace ? "" : " namespace", folder);
+    return err_set(err, EXIT_REFUSED, "cannot read %s in %s: is automountServiceAccountToken on?",
+                   buf_str(&missing) + 2, folder);
 }
 
 void kubernetes_close(struct kubernetes *kubernetes)

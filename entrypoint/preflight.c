@@ -206,6 +206,8 @@ static void set_facts(const struct preflight *preflight, bool is_metastore)
     else
         set_version(preflight, "sparkpod.hadoop.version", "SPARK_HOME",
                     "/jars/hadoop-client-api-*.jar");
+    set_version(preflight, "sparkpod.hadoop-azure.version", "SPARK_HOME",
+                "/jars/hadoop-azure-[0-9]*.jar");
     set_version(preflight, "sparkpod.spark.version", "SPARK_HOME", "/jars/spark-core_*.jar");
 }
 
@@ -294,7 +296,7 @@ static int write_findings(const struct findings *findings, bool json)
     else
         findings_write_text(findings, isatty(STDOUT_FILENO) && !getenv("NO_COLOR"), &text);
     if (!buf_failed(&text) && fd_write_all(STDOUT_FILENO, buf_str(&text), text.len) == 0)
-        return (int)findings_status(findings);
+        return (int)findings->status;
     err_set(&err, EXIT_INTERNAL, "cannot write to standard output");
     return command_fail("check", &err);
 }

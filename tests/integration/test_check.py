@@ -132,11 +132,11 @@ SEEDED = {
     *("workload-identity", "abfss-on-blob", "dollar-in-authority", "metastore-client"),
     *("metastore-4", "exit-on-main", "deploy-mode", "master", "heap-option", "shuffle-tracking"),
     *("cached-executors", "driver-host", "same-port", "fixed-prefix", "oauth-token-file"),
-    *("redaction", "authenticate", "not-spark"),
+    *("redaction", "authenticate", "not-spark", "hadoop-azure"),
 }
 
 
-def test_each_of_28_seeded_traps_is_found_in_one_run(
+def test_each_of_29_seeded_traps_is_found_in_one_run(
     pod: Callable[..., dict[str, str]], homes: rig.Homes
 ) -> None:
     env = pod(hive_site_xml=SEEDED_SITE, spark_defaults_conf=SEEDED_DEFAULTS)
@@ -150,7 +150,7 @@ def test_each_of_28_seeded_traps_is_found_in_one_run(
     status, report, _ = run_check(env=env)
     assert status == 78
     assert rules(report) == SEEDED
-    assert len(SEEDED) == 28
+    assert len(SEEDED) == 29
 
 
 def test_a_finding_names_the_line_of_the_template(pod: Callable[..., dict[str, str]]) -> None:
@@ -164,8 +164,12 @@ def test_a_finding_names_the_line_of_the_template(pod: Callable[..., dict[str, s
 
 @pytest.mark.parametrize("role", ["thrift-server", "metastore"])
 def test_a_realistic_configuration_has_no_finding(
-    role: str, work: pathlib.Path, homes: rig.Homes
+    role: str, work: pathlib.Path
 ) -> None:
+    jars = work / "home" / ("jars" if role == "thrift-server" else "share/hadoop/common")
+    jars.mkdir(parents=True)
+    for jar in ("hadoop-client-api", "hadoop-common", "hadoop-azure"):
+        (jars / f"{jar}-3.3.4.jar").touch()
     templates = work / "templates"
     templates.mkdir()
     files = {f"hive-site.{role}.xml": "hive-site.xml", "core-site.xml": "core-site.xml"}
@@ -176,7 +180,7 @@ def test_a_realistic_configuration_has_no_finding(
         here = f"127.0.0.1:{rig.free_port()}"  # nobody out there is asked
         (templates / target).write_text(text.replace("login.microsoftonline.com", here))
     env = {
-        **(homes.spark_env() if role == "thrift-server" else homes.metastore_env()),
+        "SPARK_HOME" if role == "thrift-server" else "HADOOP_HOME": str(work / "home"),
         "SPARKPOD_RENDER_SOURCE": str(templates),
         "SPARKPOD_RENDER_TARGET": str(work / "conf"),
     }

@@ -36,7 +36,7 @@ Test(findings, the_error_to_put_right_first_is_the_status)
 
             findings_add_err(&findings, "subject", &err);
         }
-        cr_expect_eq(findings_status(&findings), rows[i].expected, "row %zu", i);
+        cr_expect_eq(findings.status, rows[i].expected, "row %zu", i);
         findings_free(&findings);
     }
 }
@@ -52,7 +52,7 @@ Test(findings, a_warning_is_no_error)
                                               .line = 3,
                                               .what = "what",
                                               .instead = "b"});
-    cr_expect_eq(findings_status(&findings), EXIT_DONE);
+    cr_expect_eq(findings.status, EXIT_DONE);
     findings_write_text(&findings, false, &text);
     cr_expect_str_eq(buf_str(&text),
                      "warning: a???:3: what\n    instead: b\n\n"

@@ -36,6 +36,17 @@ static const struct lint_case {
     {"abfss-on-blob", "spark.sql.warehouse.dir=abfss://a@b.blob.core.windows.net/x",
      "spark.sql.warehouse.dir=abfss://a@b.dfs.core.windows.net/x"},
     {"abfss-on-blob", "x a=wasb://a@b.dfs.core.windows.net", "x a=https://b.blob.core.windows.net"},
+    {"abfss-hadoop", "s sparkpod.hadoop.version=3.1.0\nx a=abfss://c@a.dfs.core.windows.net",
+     "s sparkpod.hadoop.version=3.2.0\nx a=abfss://c@a.dfs.core.windows.net"},
+    {"hadoop-azure", "s sparkpod.hadoop.version=3.3.4\nx a=abfss://c@a.dfs.core.windows.net",
+     "s sparkpod.hadoop.version=3.3.4\ns sparkpod.hadoop-azure.version=3.3.4\n"
+     "x a=abfss://c@a.dfs.core.windows.net"},
+    {"hadoop-azure", "s sparkpod.hadoop.version=3.3.4\nx a=abfs://c@a.dfs.core.windows.net",
+     "s sparkpod.hadoop.version=3.3.4\nx a=abfss://c@a.dfs.core.windows.net\n"
+     "spark.jars.packages=org.apache.hadoop:hadoop-azure:3.3.4"},
+    {"hadoop-azure-version",
+     "s sparkpod.hadoop.version=3.3.4\ns sparkpod.hadoop-azure.version=3.3.6",
+     "s sparkpod.hadoop.version=3.3.4\ns sparkpod.hadoop-azure.version=3.3.4"},
     {"secret-is-id", "x fs.azure.account.oauth2.client.secret=01234567-89ab-cdef-0123-456789abcdef",
      "x fs.azure.account.oauth2.client.secret=01234567~89ab-cdef-0123-456789abcdef"},
     {"token-endpoint", "x fs.azure.account.oauth2.client.endpoint=http://a/t/oauth2/token",
@@ -324,6 +335,7 @@ Test(lint, finds_nothing_in_a_realistic_configuration)
         cr_assert(lint_set(lint, "sparkpod.health.port", "8085", NULL) == 0 &&
                   lint_set(lint, "sparkpod.spark.version", "3.5.6", NULL) == 0 &&
                   lint_set(lint, "sparkpod.hadoop.version", "3.3.4", NULL) == 0 &&
+                  lint_set(lint, "sparkpod.hadoop-azure.version", "3.3.4", NULL) == 0 &&
                   lint_set(lint, "sparkpod.executor_image", "image", NULL) == 0);
         for (const char *const *name = roles[i].files; *name; name++)
             add_clean(lint, *name);
