@@ -38,7 +38,12 @@ def run_check(
     """Run it as JSON, hold that against the schema, and return status, report and all output."""
     argv = [*prefix, str(rig.sparkpod_binary()), "check", "--format", "json", *args]
     run = subprocess.run(
-        argv, env={**rig.base_env(), **env}, capture_output=True, text=True, timeout=120, check=False
+        argv,
+        env={**rig.base_env(), **env},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     report = json.loads(run.stdout or "null")
     assert report is not None, run.stderr
@@ -69,8 +74,9 @@ def pod(work: pathlib.Path) -> Callable[..., dict[str, str]]:
         templates = work / "templates"
         templates.mkdir(exist_ok=True)
         for name, text in files.items():
-            (templates / name.replace("_xml", ".xml").replace("_conf", ".conf").replace("_", "-")
-             ).write_text(text)
+            (
+                templates / name.replace("_xml", ".xml").replace("_conf", ".conf").replace("_", "-")
+            ).write_text(text)
         return {
             "SPARK_CONF_DIR": str(work / "conf"),
             "SPARKPOD_RENDER_SOURCE": str(templates),
@@ -163,9 +169,7 @@ def test_a_finding_names_the_line_of_the_template(pod: Callable[..., dict[str, s
 
 
 @pytest.mark.parametrize("role", ["thrift-server", "metastore"])
-def test_a_realistic_configuration_has_no_finding(
-    role: str, work: pathlib.Path
-) -> None:
+def test_a_realistic_configuration_has_no_finding(role: str, work: pathlib.Path) -> None:
     jars = work / "home" / ("jars" if role == "thrift-server" else "share/hadoop/common")
     jars.mkdir(parents=True)
     for jar in ("hadoop-client-api", "hadoop-common", "hadoop-azure"):
@@ -219,7 +223,10 @@ def test_faults_of_every_part_come_in_one_run(
         if f["part"] == "templates"
     }
     assert places == {
-        ("hive-site.xml", 1), ("hive-site.xml", 2), ("core-site.xml", 3), ("spark-defaults.conf", 3)
+        ("hive-site.xml", 1),
+        ("hive-site.xml", 2),
+        ("core-site.xml", 3),
+        ("spark-defaults.conf", 3),
     }
     assert rules(report) == {"deploy-mode"}
 
@@ -242,8 +249,13 @@ def test_a_file_that_no_template_makes_is_read_from_the_conf_folder(
         ({"spark_defaults_conf": "x=b\n"}, 0),  # a warning
         ({"spark_defaults_conf": "spark.a=${MISSING}\n"}, 65),
         ({"spark_defaults_conf": "spark.submit.deployMode=cluster\n"}, 78),
-        ({"hive_site_xml": "<a>${MISSING}</a>",
-          "spark_defaults_conf": "spark.submit.deployMode=cluster\n"}, 78),
+        (
+            {
+                "hive_site_xml": "<a>${MISSING}</a>",
+                "spark_defaults_conf": "spark.submit.deployMode=cluster\n",
+            },
+            78,
+        ),
     ],
 )
 def test_the_worst_kind_of_error_is_the_status(
@@ -347,9 +359,7 @@ def test_a_service_account_that_may_all_has_no_finding(
     pod: Callable[..., dict[str, str]], authority: Authority, work: pathlib.Path
 ) -> None:
     with KubernetesStandIn(authority, token=TOKEN, objects=OBJECTS) as server:
-        status, report, output = check_in_pod(
-            pod(spark_defaults_conf=POD), authority, server, work
-        )
+        status, report, output = check_in_pod(pod(spark_defaults_conf=POD), authority, server, work)
     assert (status, report["findings"]) == (0, []), output
     assert report["looked_at"] == ["settings", "templates", "rules", "kubernetes"]
     asked = server.reviews()
@@ -445,8 +455,12 @@ def test_a_token_that_the_api_server_refuses_is_77(
 
 @pytest.mark.parametrize(
     ("behaviour", "reason"),
-    [("down", "connection refused"), ("slow", "timed out"), ("wrong CA", "not trusted"),
-     ("long", "more than 64 KiB")],
+    [
+        ("down", "connection refused"),
+        ("slow", "timed out"),
+        ("wrong CA", "not trusted"),
+        ("long", "more than 64 KiB"),
+    ],
 )
 def test_an_api_server_that_cannot_be_asked_is_one_unchecked_finding(
     behaviour: str,
@@ -620,8 +634,13 @@ def test_a_clock_that_differs_is_a_warning(
 
 @pytest.mark.parametrize(
     ("behaviour", "reason"),
-    [("down", "connection refused"), ("slow", "timed out"), ("wrong CA", "not trusted"),
-     ("long", "no token"), ("busy", "503")],
+    [
+        ("down", "connection refused"),
+        ("slow", "timed out"),
+        ("wrong CA", "not trusted"),
+        ("long", "no token"),
+        ("busy", "503"),
+    ],
 )
 def test_azure_that_cannot_be_asked_is_unchecked(
     behaviour: str,

@@ -19,16 +19,30 @@ ACCESS_TOKEN = "eyJ0.the-access-token-of-the-stand-in.sig"
 
 # Code → error, HTTP status, beginning of the description.
 FAILURES = {
-    7000215: ("invalid_client", 401, "Invalid client secret provided. Ensure the secret being sent"
-              " in the request is the client secret value, not the client secret ID, for a secret"
-              f" added to app '{CLIENT}'."),
-    7000222: ("invalid_client", 401, "The provided client secret keys for app '{CLIENT}' are"
-              " expired."),
-    700016: ("unauthorized_client", 400, f"Application with identifier '{CLIENT}' was not found in"
-             " the directory 'Example'."),
+    7000215: (
+        "invalid_client",
+        401,
+        "Invalid client secret provided. Ensure the secret being sent"
+        " in the request is the client secret value, not the client secret ID, for a secret"
+        f" added to app '{CLIENT}'.",
+    ),
+    7000222: (
+        "invalid_client",
+        401,
+        f"The provided client secret keys for app '{CLIENT}' are expired.",
+    ),
+    700016: (
+        "unauthorized_client",
+        400,
+        f"Application with identifier '{CLIENT}' was not found in the directory 'Example'.",
+    ),
     90002: ("invalid_request", 400, f"Tenant '{TENANT}' not found."),
-    700213: ("invalid_client", 401, "No matching federated identity record found for presented"
-             " assertion subject 'system:serviceaccount:spark:x'."),
+    700213: (
+        "invalid_client",
+        401,
+        "No matching federated identity record found for presented"
+        " assertion subject 'system:serviceaccount:spark:x'.",
+    ),
     90014: ("invalid_request", 400, "The required field 'scope' is missing from the credential."),
 }
 
@@ -93,7 +107,12 @@ class AzureStandIn(StandIn):
         token = {"token_type": "Bearer", "access_token": ACCESS_TOKEN}
         if is_v2:
             return self._json(200, {**token, "expires_in": 3599, "ext_expires_in": 3599})
-        times = {"expires_in": "3599", "ext_expires_in": "3599", "expires_on": "1", "not_before": "1"}
+        times = {
+            "expires_in": "3599",
+            "ext_expires_in": "3599",
+            "expires_on": "1",
+            "not_before": "1",
+        }
         return self._json(200, {**token, **times, "resource": storage})
 
     def _container(self, request: Request, name: str) -> Answer:

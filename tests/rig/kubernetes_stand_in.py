@@ -59,10 +59,9 @@ class KubernetesStandIn(StandIn):
             assert review["kind"] == "SelfSubjectAccessReview"
             assert request.headers["Content-Type"] == "application/json"
             wanted = review["spec"]["resourceAttributes"]
-            allowed = (
-                wanted["namespace"] == self.namespace
-                and wanted["verb"] not in self.denied.get(wanted["resource"], set())
-            )
+            allowed = wanted["namespace"] == self.namespace and wanted[
+                "verb"
+            ] not in self.denied.get(wanted["resource"], set())
             reason = 'RBAC: allowed by RoleBinding "spark/spark"' if allowed else ""
             return self._json(201, {**review, "status": {"allowed": allowed, "reason": reason}})
         match = re.fullmatch(r"/api/v1/namespaces/([^/]+)/([^/]+)/([^/]+)", request.path)

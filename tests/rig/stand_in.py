@@ -85,7 +85,9 @@ class StandIn:
             protocol_version = "HTTP/1.1"
 
             def date_time_string(self, timestamp: Optional[float] = None) -> str:
-                return email.utils.formatdate((timestamp or time.time()) + clock_offset, usegmt=True)
+                return email.utils.formatdate(
+                    (timestamp or time.time()) + clock_offset, usegmt=True
+                )
 
             def log_message(self, format: str, *args: object) -> None:
                 # pylint: disable=redefined-builtin
