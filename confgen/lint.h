@@ -46,14 +46,14 @@ typedef bool (*lint_test_fn)(const struct lint *lint, const struct lint_setting 
 struct lint_rule {
     const char *id;
     enum lint_severity severity;
-    unsigned scope;     /* all of enum lint_scope that must be true */
-    const char *keys;   /* patterns */
-    bool is_absent;     /* it is a trap if no such key is set; and if one is, only with values */
-    const char *values; /* patterns; NULL: any */
-    const char *but;    /* patterns of values that are fine, case and all; NULL: none */
-    const char *when;   /* condition; NULL: always */
-    const char *unless[2];
-    lint_test_fn test; /* NULL: none */
+    unsigned scope;        /* all of enum lint_scope that must be true */
+    const char *keys;      /* patterns */
+    bool is_absent;        /* it is a trap if no such key is set; and if one is, only with values */
+    const char *values;    /* patterns; NULL: any */
+    const char *but;       /* patterns of values that are fine, case and all; NULL: none */
+    const char *when;      /* condition; NULL: always */
+    const char *unless[3]; /* conditions */
+    lint_test_fn test;     /* NULL: none */
     const char *what, *why, *instead;
 };
 

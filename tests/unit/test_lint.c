@@ -44,6 +44,9 @@ static const struct lint_case {
     {"hadoop-azure", "s sparkpod.hadoop.version=3.3.4\nx a=abfs://c@a.dfs.core.windows.net",
      "s sparkpod.hadoop.version=3.3.4\nx a=abfss://c@a.dfs.core.windows.net\n"
      "spark.jars.packages=org.apache.hadoop:hadoop-azure:3.3.4"},
+    {"hadoop-azure", "s sparkpod.hadoop.version=3.3.4\nx a=abfs://c@a.dfs.core.windows.net",
+     "s sparkpod.hadoop.version=3.3.4\nx a=abfss://c@a.dfs.core.windows.net\n"
+     "spark.driver.extraClassPath=/opt/azure/*"},
     {"hadoop-azure-version",
      "s sparkpod.hadoop.version=3.3.4\ns sparkpod.hadoop-azure.version=3.3.6",
      "s sparkpod.hadoop.version=3.3.4\ns sparkpod.hadoop-azure.version=3.3.4"},
