@@ -112,12 +112,15 @@ static int client_call(struct client *client, enum thrift_method method,
                        const struct thrift_handle *handle, struct thrift_answer *ret,
                        struct err *err)
 {
-    int result =
-        client->target->http_transport
-            ? post_call(client->target, client->host, method, handle, client->deadline_ms, ret, err)
-            : conversation_call(&client->conversation, method, handle, client->deadline_ms, ret,
-                                err);
+    int result;
 
+    *ret = (struct thrift_answer){.ok = false};
+    if (client->target->http_transport)
+        result =
+            post_call(client->target, client->host, method, handle, client->deadline_ms, ret, err);
+    else
+        result =
+            conversation_call(&client->conversation, method, handle, client->deadline_ms, ret, err);
     if (result == 0 && !ret->ok)
         return err_set(err, EXIT_UNAVAILABLE, "%s", ret->text);
     return result;
@@ -301,8 +304,10 @@ static void ask_usable(struct check_session *session, bool log_in, int64_t deadl
     const struct target *target = session->target;
     const struct target_host *host = &target->hosts[0];
     enum quiet_way way = quiet_way(session);
+    bool may_call = target->http_transport ? log_in || is_anonymous(target)
+                                           : is_anonymous(target) && way == QUIET_LOGIN;
 
-    if (target->http_transport && (log_in || is_anonymous(target)))
+    if (may_call)
         get_info(target, host, deadline_ms, ret);
     else if (target->http_transport)
         knock(target, host, deadline_ms, ret);
@@ -310,8 +315,6 @@ static void ask_usable(struct check_session *session, bool log_in, int64_t deadl
         shake_hands(target, false, deadline_ms, ret);
     else if (target->auth == TARGET_AUTH_PLAIN && way == QUIET_LOGIN && log_in)
         shake_hands(target, true, deadline_ms, ret);
-    else if (is_anonymous(target) && way == QUIET_LOGIN)
-        get_info(target, host, deadline_ms, ret);
     else
         ask_alive(session, log_in, deadline_ms, ret);
     session->port_closed = is_refused(ret);
