@@ -1,18 +1,8 @@
-/* How much memory this container may use, and what share of it a JVM's heap gets. */
+/* What share of a container's memory a JVM's heap gets. */
 #ifndef SPARKPOD_ENTRYPOINT_MEMORY_H
 #define SPARKPOD_ENTRYPOINT_MEMORY_H
 
 #include <stdint.h>
-
-#define MEMORY_CGROUP_FOLDER "/sys/fs/cgroup"
-
-/* The container's limit in bytes: memory.max of cgroup v2, else memory/memory.limit_in_bytes of v1,
- * below folder. 0 if there is none. */
-int64_t memory_limit(const char *folder);
-
-/* How many processes of this container the kernel's OOM killer has ended, by memory.events or
- * memory/memory.oom_control; -1 where neither counts. Allocates nothing. */
-int64_t memory_oom_kills(const char *folder);
 
 /* The heap in MiB for a Spark driver under limit: all but a quarter (at least 512 MiB, at most
  * 4 GiB) for metaspace, code, stacks, direct buffers and us; half of a limit under 1 GiB. */

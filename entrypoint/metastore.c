@@ -1,5 +1,6 @@
 #include "entrypoint/metastore.h"
 
+#include "common/cgroup.h"
 #include "common/log.h"
 #include "entrypoint/facts.h"
 #include "entrypoint/memory.h"
@@ -113,7 +114,7 @@ int metastore_make_command(const struct service *service, struct command *ret, s
     /* Both programs give the JVM 256 MiB where nothing is said. */
     if (!service_getenv(service->environment, "HADOOP_HEAPSIZE")) {
         (void)snprintf(heap, sizeof(heap), "%" PRId64,
-                       memory_metastore_heap_mib(memory_limit(MEMORY_CGROUP_FOLDER)));
+                       memory_metastore_heap_mib(cgroup_memory_limit(CGROUP_FOLDER)));
         command_set(ret, "HADOOP_HEAPSIZE", heap);
     }
     command_add(ret, program);

@@ -1,12 +1,12 @@
 #include "entrypoint/supervisor.h"
 
+#include "common/cgroup.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/signal_name.h"
 #include "entrypoint/ending.h"
 #include "entrypoint/helpers.h"
 #include "entrypoint/lifecycle.h"
-#include "entrypoint/memory.h"
 #include "entrypoint/process.h"
 #include "probes/snapshot.h"
 
@@ -228,7 +228,7 @@ static bool start_service(struct supervisor *s, enum lifecycle_event *ret)
     (void)setpgid(pid, pid); /* both sides do, whoever is first */
     s->child = pid;
     s->started_ms = clock_ms();
-    s->oom_kills = memory_oom_kills(MEMORY_CGROUP_FOLDER);
+    s->oom_kills = cgroup_oom_kills(CGROUP_FOLDER);
     s->ending.ran = true;
     log_info("pid1", "%s started, pid %d", s->service->role->name, (int)pid);
     return false;
@@ -442,7 +442,7 @@ static void reap_worker(struct supervisor *s, int status)
 
 static int64_t oom_kills_since_start(const struct supervisor *s)
 {
-    return s->oom_kills < 0 ? -1 : memory_oom_kills(MEMORY_CGROUP_FOLDER) - s->oom_kills;
+    return s->oom_kills < 0 ? -1 : cgroup_oom_kills(CGROUP_FOLDER) - s->oom_kills;
 }
 
 static void log_end(const struct supervisor *s, int status)

@@ -1,5 +1,6 @@
 #include "entrypoint/thrift_server.h"
 
+#include "common/cgroup.h"
 #include "common/fd.h"
 #include "common/log.h"
 #include "entrypoint/kubernetes.h"
@@ -334,7 +335,7 @@ static int add_confs(const struct service *service, struct command *ret, struct 
         .config = service->config,
         .environment = service->environment,
         .address = address,
-        .memory_limit = memory_limit(MEMORY_CGROUP_FOLDER),
+        .memory_limit = cgroup_memory_limit(CGROUP_FOLDER),
         .start = (int64_t)time(NULL),
     };
 

@@ -1,7 +1,7 @@
 /* What an end is called: each status that the stack is known to end with, and the others left
  * alone. */
+#include "common/cgroup.h"
 #include "entrypoint/ending.h"
-#include "entrypoint/memory.h"
 
 #include <criterion/criterion.h>
 #include <signal.h>
@@ -71,14 +71,14 @@ Test(ending, by_the_oom_killer_is_counted_by_the_cgroup)
     cr_assert(mkdtemp(home) != NULL);
     (void)snprintf(path, sizeof(path), "%s/memory", home);
     cr_assert(mkdir(path, 0700) == 0);
-    cr_expect_eq(memory_oom_kills(home), -1);
+    cr_expect_eq(cgroup_oom_kills(home), -1);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         FILE *file;
 
         (void)snprintf(path, sizeof(path), "%s/%s", home, cases[i].file);
         file = fopen(path, "w");
         cr_assert(file && fputs(cases[i].content, file) >= 0 && fclose(file) == 0);
-        cr_expect_eq(memory_oom_kills(home), cases[i].kills, "row %zu", i);
+        cr_expect_eq(cgroup_oom_kills(home), cases[i].kills, "row %zu", i);
         (void)unlink(path);
     }
     (void)snprintf(path, sizeof(path), "rm -rf %s", home);

@@ -1,5 +1,6 @@
 #include "entrypoint/metastore.h"
 
+#include "common/cgroup.h"
 #include "entrypoint/memory.h"
 
 #include <criterion/criterion.h>
@@ -203,10 +204,10 @@ Test(metastore, the_containers_limit_is_read_from_either_cgroup)
 
     snprintf(path, sizeof(path), "%s/memory", home);
     cr_assert_eq(mkdir(path, 0755), 0);
-    cr_expect_eq(memory_limit(home), 0);
+    cr_expect_eq(cgroup_memory_limit(home), 0);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         write_file(cases[i].file, cases[i].content, 0644);
-        cr_expect_eq(memory_limit(home), cases[i].limit, "case %zu", i);
+        cr_expect_eq(cgroup_memory_limit(home), cases[i].limit, "case %zu", i);
         snprintf(path, sizeof(path), "%s/%s", home, cases[i].file);
         unlink(path);
     }
