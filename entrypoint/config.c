@@ -28,7 +28,7 @@
 
 #define NAME_BYTES 64
 
-enum setting_type { TYPE_STRING, TYPE_DURATION, TYPE_PORT, TYPE_WORD };
+enum setting_type { TYPE_STRING, TYPE_DURATION, TYPE_NUMBER, TYPE_WORD };
 
 #define SETTING(field, type_, fallback_)                                                           \
     .name = #field, .offset = offsetof(struct config, field), .type = TYPE_##type_,                \
@@ -40,7 +40,8 @@ static const struct setting {
     size_t offset;    /* of the field in struct config: char * or int64_t */
     enum setting_type type;
     const char *fallback;
-    int64_t least;     /* TYPE_DURATION */
+    int64_t least;     /* TYPE_DURATION, TYPE_NUMBER */
+    int64_t most;      /* TYPE_NUMBER */
     const char *words; /* TYPE_WORD: in the order of the enum */
 } settings[] = {
     {SETTING(render.source, STRING, "/etc/sparkpod/templates")},
@@ -60,9 +61,11 @@ static const struct setting {
     {SETTING(kubernetes.image_pull_secrets, STRING, "")},
     {SETTING(metastore.schema, WORD, "init"), .words = "init verify"},
     {SETTING(metastore.allow_derby, WORD, "false"), .words = "false true"},
-    {SETTING(health.port, PORT, "8085")},
+    {SETTING(health.port, NUMBER, "8085"), .most = 65535},
     {SETTING(health.interval, DURATION, "5s"), .least = 100},
     {SETTING(health.timeout, DURATION, "5s"), .least = 100},
+    {SETTING(health.failure_threshold, NUMBER, "1"), .least = 1, .most = 100},
+    {SETTING(health.success_threshold, NUMBER, "1"), .least = 1, .most = 100},
     {SETTING(health.start_deadline, DURATION, "10m")},
     {SETTING(health.user, STRING, "")},
     {SETTING(health.ca_file, STRING, "")},
@@ -131,10 +134,12 @@ static int parse_number(const struct setting *setting, const char *text, int64_t
             return err_set(err, EXIT_CONFIG, "%s is less than %s", text,
                            clock_format_duration(setting->least, least, sizeof(least)));
         break;
-    case TYPE_PORT:
+    case TYPE_NUMBER:
         *ret = strtoll(text, &end, 10); /* checked: all of it, in range */
-        if (end == text || *end || *ret < 0 || *ret > 65535)
-            return refuse(text, "a number from 0 to 65535", err);
+        if (end == text || *end || *ret < setting->least || *ret > setting->most)
+            return err_set(err, EXIT_CONFIG,
+                           "\"%.80s\" is not a number from %" PRId64 " to %" PRId64, text,
+                           setting->least, setting->most);
         break;
     case TYPE_WORD:
         *ret = find_word(setting->words, text);

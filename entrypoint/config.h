@@ -38,7 +38,7 @@ struct config {
         int64_t schema, allow_derby;
     } metastore;
     struct {
-        int64_t port, interval, timeout, start_deadline;
+        int64_t port, interval, timeout, failure_threshold, success_threshold, start_deadline;
         char *user, *ca_file, *server_name;
     } health;
     struct {

@@ -8,7 +8,7 @@
 #include "entrypoint/helpers.h"
 #include "entrypoint/lifecycle.h"
 #include "entrypoint/process.h"
-#include "probes/snapshot.h"
+#include "probes/verdict.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -241,7 +241,7 @@ static void say_late(struct supervisor *s)
     char reason[CHECK_REASON_BYTES], elapsed[CLOCK_DURATION_BYTES];
     bool is_java;
 
-    (void)snapshot_probe(s->helper.snapshot, PROBE_READY, reason, sizeof(reason));
+    (void)verdict_passes(s->helper.snapshot, PROBE_READY, reason, sizeof(reason));
     find_stop_target(s);
     is_java = process_is_java(s->stop_target ? s->stop_target : s->child);
     log_error("pid1", "%s not usable %s after its start (health.start_deadline): %s; %sstopping it",
@@ -359,10 +359,16 @@ static int64_t phase_deadline(const struct supervisor *s)
 
 static void enter(struct supervisor *s, enum lifecycle_phase phase)
 {
+    int64_t public_deadline_ms;
+
     if (phase != s->phase && phase <= LIFE_TERM) /* what follows logs whom it signals */
         log_info("pid1", "%s", lifecycle_phase_name(phase));
     s->phase = phase;
     s->deadline_ms = phase_deadline(s);
+    public_deadline_ms = s->deadline_ms;
+    if (phase == LIFE_DELAY)
+        public_deadline_ms += s->service->config->shutdown.drain;
+    snapshot_set_deadline(s->helper.snapshot, public_deadline_ms);
     snapshot_set_phase(s->helper.snapshot, lifecycle_public_phase(phase));
 }
 
@@ -622,6 +628,8 @@ int supervisor_run(const struct service *service, const struct entry_state *entr
         return err_set_errno(err, EXIT_INTERNAL, "cannot start PID 1's work");
     if (getpid() != 1)
         (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+    snapshot_set_thresholds(s.helper.snapshot, (int)service->config->health.failure_threshold,
+                            (int)service->config->health.success_threshold);
     enter(&s, LIFE_RENDER);
     start_worker(&s);
     if (start_step(&s, &event))

@@ -1,6 +1,6 @@
 #include "probes/metrics.h"
 
-#include "common/clock.h"
+#include "common/cgroup.h"
 #include "common/version.h"
 
 #include <inttypes.h>
@@ -10,28 +10,79 @@ static void put_family(struct buf *out, const char *name, const char *type, cons
     (void)buf_printf(out, "# HELP sparkpod_%s %s\n# TYPE sparkpod_%s %s\n", name, help, name, type);
 }
 
-/* A family of one sample without labels. */
+/* A family of one sample without labels; left out if what it counts is not known. */
 static void put_count(struct buf *out, const char *name, const char *type, const char *help,
-                      unsigned value)
+                      int64_t value)
 {
+    if (value < 0)
+        return;
     put_family(out, name, type, help);
-    (void)buf_printf(out, "sparkpod_%s %u\n", name, value);
+    (void)buf_printf(out, "sparkpod_%s %" PRId64 "\n", name, value);
 }
 
-static void put_seconds_since(struct buf *out, const char *name, const char *help, int64_t ms)
+static void put_seconds(struct buf *out, const char *name, const char *help, double seconds)
 {
     put_family(out, name, "gauge", help);
-    (void)buf_printf(out, "sparkpod_%s %.3f\n", name, (double)(clock_ms() - ms) / 1000);
+    (void)buf_printf(out, "sparkpod_%s %.3f\n", name, seconds);
 }
 
-static void put_phase(struct buf *out, const struct snapshot *snapshot)
+static void put_phases(struct buf *out, const struct snapshot *snapshot)
 {
+    enum phase phase, now = snapshot_phase(snapshot);
+
     put_family(out, "phase", "gauge", "1 for the phase the pod is in, 0 for the others.");
-    for (enum phase phase = 0; phase < PHASE_COUNT; phase++)
-        (void)buf_printf(out, "sparkpod_phase{phase=\"%s\"} %d\n", phase_name(phase),
-                         phase == snapshot_phase(snapshot));
-    put_seconds_since(out, "phase_seconds", "Seconds since the phase began.",
-                      snapshot_phase_since_ms(snapshot));
+    for (phase = 0; phase < PHASE_COUNT; phase++)
+        (void)buf_printf(out, "sparkpod_phase{phase=\"%s\"} %d\n", phase_name(phase), phase == now);
+    put_family(out, "phase_start_time_seconds", "gauge",
+               "When the phase began, in seconds since 1970, for those that were reached.");
+    for (phase = 0; phase < PHASE_COUNT; phase++) {
+        int64_t began_ms = snapshot_phase_began_ms(snapshot, phase);
+
+        if (began_ms)
+            (void)buf_printf(out, "sparkpod_phase_start_time_seconds{phase=\"%s\"} %.3f\n",
+                             phase_name(phase), snapshot_unix_time(snapshot, began_ms));
+    }
+}
+
+/* There is no count of the service's restarts: PID 1 ends with it, so that a restart is another
+ * container, and these two change. */
+static void put_starts(struct buf *out, const struct snapshot *snapshot)
+{
+    int64_t service_ms = snapshot_phase_began_ms(snapshot, PHASE_STARTING);
+    int64_t wait_ms = snapshot_phase_took_ms(snapshot, PHASE_WAITING);
+
+    put_seconds(out, "start_time_seconds", "When sparkpod started, in seconds since 1970.",
+                snapshot_unix_time(snapshot, snapshot_born_ms(snapshot)));
+    if (wait_ms >= 0)
+        put_seconds(out, "wait_seconds", "How long the dependencies were waited for, until now.",
+                    (double)wait_ms / 1000);
+    if (service_ms)
+        put_seconds(out, "service_start_time_seconds",
+                    "When the service was started, in seconds since 1970.",
+                    snapshot_unix_time(snapshot, service_ms));
+}
+
+static void put_durations(struct buf *out, const struct snapshot *snapshot,
+                          enum snapshot_check check)
+{
+    const char *name = snapshot_check_name(check);
+    uint64_t buckets[SNAPSHOT_BUCKETS], count = 0;
+    double sum;
+
+    snapshot_durations(snapshot, check, buckets, &sum);
+    for (size_t i = 0; i < SNAPSHOT_BUCKETS; i++) {
+        count += buckets[i];
+        (void)buf_printf(out, "sparkpod_check_duration_seconds_bucket{check=\"%s\",le=\"", name);
+        if (i + 1 < SNAPSHOT_BUCKETS)
+            (void)buf_printf(out, "%g", (double)snapshot_bucket_us[i] / 1000000);
+        else
+            (void)buf_add_str(out, "+Inf");
+        (void)buf_printf(out, "\"} %" PRIu64 "\n", count);
+    }
+    (void)buf_printf(out,
+                     "sparkpod_check_duration_seconds_sum{check=\"%s\"} %.6f\n"
+                     "sparkpod_check_duration_seconds_count{check=\"%s\"} %" PRIu64 "\n",
+                     name, sum, name, count);
 }
 
 static void put_checks(struct buf *out, const struct snapshot *snapshot)
@@ -41,17 +92,16 @@ static void put_checks(struct buf *out, const struct snapshot *snapshot)
 
     for (i = 0; i < SNAPSHOT_CHECKS; i++)
         results[i] = snapshot_result(snapshot, i);
-    put_family(out, "check_up", "gauge", "Whether the last answer to the check was a good one.");
+    put_family(out, "check_up", "gauge", "Whether the check counts as good, by the thresholds.");
     for (i = 0; i < SNAPSHOT_CHECKS; i++)
         if (results[i].asked)
             (void)buf_printf(out, "sparkpod_check_up{check=\"%s\"} %d\n", snapshot_check_name(i),
-                             results[i].state == CHECK_READY);
-    put_family(out, "check_latency_seconds", "gauge", "How long the last answer took.");
+                             results[i].up);
+    put_family(out, "check_duration_seconds", "histogram", "How long the checks took.");
     for (i = 0; i < SNAPSHOT_CHECKS; i++)
         if (results[i].asked)
-            (void)buf_printf(out, "sparkpod_check_latency_seconds{check=\"%s\"} %.6f\n",
-                             snapshot_check_name(i), (double)results[i].latency_us / 1000000);
-    put_family(out, "checks_total", "counter", "Checks made, by their result.");
+            put_durations(out, snapshot, i);
+    put_family(out, "checks_total", "counter", "Checks, by their result.");
     for (i = 0; i < SNAPSHOT_CHECKS; i++)
         if (results[i].passed + results[i].failed)
             (void)buf_printf(out,
@@ -64,14 +114,15 @@ static void put_checks(struct buf *out, const struct snapshot *snapshot)
 int metrics_write(const struct snapshot *snapshot, struct buf *out)
 {
     struct snapshot_result first;
-    int running = snapshot_running(snapshot);
+    int64_t limit = cgroup_memory_limit(CGROUP_FOLDER), usage = cgroup_memory_usage(CGROUP_FOLDER);
 
     put_family(out, "build_info", "gauge", "Which sparkpod this is; always 1.");
     (void)buf_printf(out, "sparkpod_build_info{version=\"%s\",commit=\"%s\"} 1\n", SPARKPOD_VERSION,
                      version_commit);
-    put_phase(out, snapshot);
-    put_seconds_since(out, "uptime_seconds", "Seconds since sparkpod started.",
-                      snapshot_born_ms(snapshot));
+    put_phases(out, snapshot);
+    put_starts(out, snapshot);
+    put_count(out, "waiting_targets", "gauge", "Dependencies that are still waited for.",
+              (int64_t)snapshot_not_ready(snapshot, &first));
     put_checks(out, snapshot);
     put_count(out, "health_worker_starts_total", "counter",
               "Starts of the process that makes the checks and serves this page.",
@@ -79,10 +130,13 @@ int metrics_write(const struct snapshot *snapshot, struct buf *out)
     put_count(out, "probe_connections_total", "counter",
               "How often the connection that is kept for checks was opened.",
               snapshot_connects(snapshot));
-    if (running >= 0)
-        put_count(out, "drain_running_statements", "gauge",
-                  "Statements that still run while the pod is draining.", (unsigned)running);
-    put_count(out, "waiting_targets", "gauge", "Dependencies that are still waited for.",
-              (unsigned)snapshot_not_ready(snapshot, &first));
+    put_count(out, "drain_running_statements", "gauge",
+              "Statements that still run while the pod is draining.", snapshot_running(snapshot));
+    put_count(out, "memory_usage_bytes", "gauge",
+              "Memory of the container by its cgroup, the page cache included.", usage ?: -1);
+    put_count(out, "memory_limit_bytes", "gauge", "The container's memory limit.", limit ?: -1);
+    put_count(out, "oom_kills_total", "counter",
+              "Processes of the container that the kernel ended for want of memory.",
+              cgroup_oom_kills(CGROUP_FOLDER));
     return buf_failed(out) ? -1 : 0;
 }

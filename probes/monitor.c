@@ -25,11 +25,13 @@ struct worker {
     int64_t next_ms;
 };
 
-/* What the watchdog's handler needs to know: which check hangs. */
+/* What the watchdog's handler needs to know: which check hangs, and its result. */
 static struct {
     struct snapshot *snapshot;
     enum snapshot_check check;
-} watched;
+    struct check_result hung;
+} watched = {
+    .hung = {.state = CHECK_RETRY, .status = EXIT_UNAVAILABLE, .reason = "the check itself hung"}};
 
 void monitor_plan_free(struct monitor_plan *plan)
 {
@@ -41,11 +43,8 @@ void monitor_plan_free(struct monitor_plan *plan)
 /* A check that hangs past its own deadline must not leave its last good result standing. */
 static void on_alarm(int signal_number)
 {
-    static const struct check_result hung = {
-        .state = CHECK_RETRY, .status = EXIT_UNAVAILABLE, .reason = "the check itself hung"};
-
     (void)signal_number;
-    snapshot_put_result(watched.snapshot, watched.check, &hung);
+    snapshot_put_result(watched.snapshot, watched.check, &watched.hung);
     _exit(EXIT_INTERNAL);
 }
 
@@ -70,25 +69,26 @@ static void watch_over(enum snapshot_check check, int64_t timeout_ms)
         .it_value = {.tv_sec = (time_t)(ms / 1000), .tv_usec = (suseconds_t)(ms % 1000 * 1000)}};
 
     watched.check = check;
+    watched.hung.latency_us = 1000 * ms;
     (void)setitimer(ITIMER_REAL, &timer, NULL);
 }
 
-/* Store a result; one log line if the check's state is another one now. Failures before the first
- * success are what starting looks like, and /readyz tells them. */
-static void record(const struct worker *worker, enum snapshot_check check,
+/* Store a result, and return whether the check counts as good; one log line if it did not before.
+ * Failures before the first success are what starting looks like, and /readyz tells them. */
+static bool record(const struct worker *worker, enum snapshot_check check,
                    const struct check_result *result)
 {
     struct snapshot *snapshot = worker->monitor->snapshot;
-    struct snapshot_result before = snapshot_result(snapshot, check);
+    bool was_up = snapshot_result(snapshot, check).up, is_up;
     const char *name = snapshot_check_name(check);
 
     snapshot_put_result(snapshot, check, result);
-    if (result->state == (before.asked ? before.state : CHECK_RETRY))
-        return;
-    if (result->state == CHECK_READY)
+    is_up = snapshot_result(snapshot, check).up;
+    if (is_up && !was_up)
         log_info("health", "%s ok: %s", name, result->reason);
-    else
+    else if (was_up && !is_up)
         log_warn("health", "%s failed: %s", name, result->reason);
+    return is_up;
 }
 
 static bool ask(const struct worker *worker, enum snapshot_check check)
@@ -104,16 +104,17 @@ static bool ask(const struct worker *worker, enum snapshot_check check)
     else
         check_session_ask(worker->session, question, deadline_ms, &result);
     watch_over(check, 0);
-    record(worker, check, &result);
-    return result.state == CHECK_READY;
+    return record(worker, check, &result);
 }
 
 /* A new connection is tried only where the kept one and the UI answer: nobody could be served
  * otherwise. */
 static bool ask_all(struct worker *worker)
 {
-    static const struct check_result not_asked = {
-        .state = CHECK_RETRY, .status = EXIT_UNAVAILABLE, .reason = "not asked yet"};
+    static const struct check_result not_asked = {.state = CHECK_RETRY,
+                                                  .status = EXIT_UNAVAILABLE,
+                                                  .latency_us = -1,
+                                                  .reason = "not asked yet"};
     bool live = !worker->plan.has_service || ask(worker, SNAPSHOT_ALIVE);
 
     if (worker->plan.has_ui)
@@ -121,7 +122,7 @@ static bool ask_all(struct worker *worker)
     if (!worker->plan.has_service)
         return live;
     if (!live) {
-        record(worker, SNAPSHOT_USABLE, &not_asked);
+        (void)record(worker, SNAPSHOT_USABLE, &not_asked);
         return false;
     }
     return ask(worker, SNAPSHOT_USABLE);

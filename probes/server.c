@@ -3,6 +3,8 @@
 #include "common/buf.h"
 #include "common/fd.h"
 #include "probes/metrics.h"
+#include "probes/status.h"
+#include "probes/verdict.h"
 
 #include <errno.h>
 #include <microhttpd.h>
@@ -35,7 +37,7 @@ struct route {
     const char *type;
     const char *help;
     unsigned (*answer)(const struct request *request, struct buf *out);
-    enum snapshot_probe probe; /* for answer_probe */
+    enum probe probe; /* for answer_probe */
 };
 
 static void list_item(struct buf *out, const char *name, bool ok, const char *reason)
@@ -56,7 +58,7 @@ static void list_checks(const struct request *request, bool ok, const char *reas
     for (enum snapshot_check check = 0; serving && check < SNAPSHOT_CHECKS; check++) {
         struct snapshot_result result = snapshot_result(request->snapshot, check);
 
-        if (result.asked && snapshot_check_counts(request->route->probe, check))
+        if (result.asked && verdict_counts(request->route->probe, check))
             list_item(out, snapshot_check_name(check), result.state == CHECK_READY, result.reason);
     }
     (void)buf_printf(out, "%s check %s\n", request->route->path + 1, ok ? "passed" : "failed");
@@ -64,8 +66,8 @@ static void list_checks(const struct request *request, bool ok, const char *reas
 
 static unsigned answer_probe(const struct request *request, struct buf *out)
 {
-    char reason[SNAPSHOT_REASON_BYTES];
-    bool ok = snapshot_probe(request->snapshot, request->route->probe, reason, sizeof(reason));
+    char reason[VERDICT_REASON_BYTES];
+    bool ok = verdict_passes(request->snapshot, request->route->probe, reason, sizeof(reason));
 
     if (request->verbose)
         list_checks(request, ok, reason, out);
@@ -76,7 +78,7 @@ static unsigned answer_probe(const struct request *request, struct buf *out)
 
 static unsigned answer_status(const struct request *request, struct buf *out)
 {
-    char *json = snapshot_json(request->snapshot);
+    char *json = status_json(request->snapshot);
 
     if (!json)
         return MHD_HTTP_INTERNAL_SERVER_ERROR;

@@ -1,16 +1,26 @@
 #include "probes/snapshot.h"
 
 #include "common/clock.h"
-#include "common/version.h"
 
-#include <jansson.h>
 #include <sched.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 /* A reader meets a writer for a microsecond, a killed writer for ever: then it gives up. */
 #define READ_TRIES 64
+
+/* One more than is shown: it may be overwritten while the others are read. */
+#define TICKS (SNAPSHOT_TICKS + 1)
+
+/* A tick is one word: whether it passed, its latency, and when it was, in seconds since the page
+ * was made. */
+#define TICK_LATENCY_BITS 31
+#define TICK_LATENCY_MAX (((int64_t)1 << TICK_LATENCY_BITS) - 1)
+
+const int64_t snapshot_bucket_us[SNAPSHOT_BUCKETS] = {1000,    2500,    5000,     10000,    25000,
+                                                      50000,   100000,  250000,   500000,   1000000,
+                                                      2500000, 5000000, 10000000, INT64_MAX};
 
 /* A seqlock. */
 struct record {
@@ -18,23 +28,31 @@ struct record {
     struct snapshot_result value;
 };
 
+/* What a check did until now. Single words, so that a killed writer leaves nothing half done. */
+struct tally {
+    _Atomic uint64_t passed, failed;
+    atomic_bool up;
+    atomic_int
+        streak; /* results in a row that were alike: good ones, or less than 0 the bad ones */
+    _Atomic uint64_t buckets[SNAPSHOT_BUCKETS], sum_us;
+    _Atomic uint64_t ticks[TICKS], tick_count;
+};
+
 struct snapshot {
     char role[32];
-    int64_t born_ms;
-    _Atomic uint64_t phase; /* its start in ms and the phase in one word: one store changes both */
+    int64_t born_ms, born_unix_ms;
+    int failure_threshold, success_threshold;
+    atomic_int phase;
+    _Atomic int64_t began_ms[PHASE_COUNT]; /* 0: not reached */
+    _Atomic int64_t deadline_ms;           /* of the phase */
     atomic_int running;
     atomic_uint workers;
     atomic_uint connects;
     atomic_size_t waiting_count;
-    _Atomic uint64_t passed[SNAPSHOT_CHECKS];
-    _Atomic uint64_t failed[SNAPSHOT_CHECKS];
+    struct tally tallies[SNAPSHOT_CHECKS];
     struct record results[SNAPSHOT_CHECKS];
     struct record waiting[SNAPSHOT_WAITING_MAX];
 };
-
-#define PHASE_BITS 3
-#define PHASE_MASK ((1U << PHASE_BITS) - 1)
-_Static_assert(PHASE_COUNT <= 1U << PHASE_BITS, "a phase fits its bits");
 
 const char *phase_name(enum phase phase)
 {
@@ -56,7 +74,7 @@ const char *snapshot_check_name(enum snapshot_check check)
     return names[check];
 }
 
-static const char *state_name(enum check_state state)
+const char *snapshot_state_name(enum check_state state)
 {
     static const char *const names[] = {
         [CHECK_READY] = "ready", [CHECK_RETRY] = "retry", [CHECK_FATAL] = "fatal"};
@@ -110,9 +128,19 @@ static struct snapshot_result record_read(const struct record *record)
     return (struct snapshot_result){.asked = false};
 }
 
+/* Whoever sees the phase sees its start, too. */
 static void begin_phase(struct snapshot *snapshot, enum phase phase)
 {
-    atomic_store(&snapshot->phase, (uint64_t)clock_ms() << PHASE_BITS | phase);
+    atomic_store(&snapshot->began_ms[phase], clock_ms());
+    atomic_store(&snapshot->phase, (int)phase);
+}
+
+static int64_t unix_ms(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 struct snapshot *snapshot_new(const char *role)
@@ -124,6 +152,9 @@ struct snapshot *snapshot_new(const char *role)
         return NULL;
     copy_line(snapshot->role, role, sizeof(snapshot->role));
     snapshot->born_ms = clock_ms();
+    snapshot->born_unix_ms = unix_ms();
+    snapshot_set_thresholds(snapshot, 1, 1);
+    snapshot_set_deadline(snapshot, CLOCK_NEVER);
     atomic_store(&snapshot->running, -1);
     begin_phase(snapshot, PHASE_RENDERING);
     return snapshot;
@@ -137,12 +168,33 @@ void snapshot_set_phase(struct snapshot *snapshot, enum phase phase)
 
 enum phase snapshot_phase(const struct snapshot *snapshot)
 {
-    return (enum phase)(atomic_load(&snapshot->phase) & PHASE_MASK);
+    return (enum phase)atomic_load(&snapshot->phase);
 }
 
-int64_t snapshot_phase_since_ms(const struct snapshot *snapshot)
+int64_t snapshot_phase_began_ms(const struct snapshot *snapshot, enum phase phase)
 {
-    return (int64_t)(atomic_load(&snapshot->phase) >> PHASE_BITS);
+    return atomic_load(&snapshot->began_ms[phase]);
+}
+
+int64_t snapshot_phase_took_ms(const struct snapshot *snapshot, enum phase phase)
+{
+    int64_t began_ms = snapshot_phase_began_ms(snapshot, phase), ended_ms = 0;
+
+    if (!began_ms)
+        return -1;
+    for (enum phase next = phase + 1; next < PHASE_COUNT && !ended_ms; next++)
+        ended_ms = snapshot_phase_began_ms(snapshot, next);
+    return (ended_ms ?: clock_ms()) - began_ms;
+}
+
+void snapshot_set_deadline(struct snapshot *snapshot, int64_t deadline_ms)
+{
+    atomic_store(&snapshot->deadline_ms, deadline_ms);
+}
+
+int snapshot_left_ms(const struct snapshot *snapshot)
+{
+    return clock_left_ms(atomic_load(&snapshot->deadline_ms));
 }
 
 int64_t snapshot_born_ms(const struct snapshot *snapshot)
@@ -150,27 +202,119 @@ int64_t snapshot_born_ms(const struct snapshot *snapshot)
     return snapshot->born_ms;
 }
 
+double snapshot_unix_time(const struct snapshot *snapshot, int64_t ms)
+{
+    return (double)(snapshot->born_unix_ms + ms - snapshot->born_ms) / 1000;
+}
+
 const char *snapshot_role(const struct snapshot *snapshot)
 {
     return snapshot->role;
 }
 
+void snapshot_set_thresholds(struct snapshot *snapshot, int failures, int successes)
+{
+    snapshot->failure_threshold = failures;
+    snapshot->success_threshold = successes;
+}
+
+void snapshot_thresholds(const struct snapshot *snapshot, int *ret_failures, int *ret_successes)
+{
+    *ret_failures = snapshot->failure_threshold;
+    *ret_successes = snapshot->success_threshold;
+}
+
+/* A streak stops growing where int ends; the thresholds are far below. */
+static void count_streak(struct snapshot *snapshot, struct tally *tally, bool passed)
+{
+    int streak = atomic_load(&tally->streak);
+
+    if (passed)
+        streak = streak < 0 ? 1 : streak + (streak < INT32_MAX);
+    else
+        streak = streak > 0 ? -1 : streak - (streak > INT32_MIN);
+    atomic_store(&tally->streak, streak);
+    if (streak >= snapshot->success_threshold)
+        atomic_store(&tally->up, true);
+    else if (streak <= -snapshot->failure_threshold)
+        atomic_store(&tally->up, false);
+}
+
+static void count_duration(struct tally *tally, int64_t latency_us)
+{
+    size_t bucket = 0;
+
+    while (latency_us > snapshot_bucket_us[bucket])
+        bucket++;
+    atomic_fetch_add(&tally->sum_us, (uint64_t)latency_us);
+    atomic_fetch_add(&tally->buckets[bucket], 1);
+}
+
+static void add_tick(const struct snapshot *snapshot, struct tally *tally,
+                     const struct check_result *result)
+{
+    int64_t latency_us = result->latency_us < 0 ? 0 : result->latency_us;
+    uint64_t tick = (uint64_t)(clock_ms() - snapshot->born_ms) / 1000;
+
+    if (latency_us > TICK_LATENCY_MAX)
+        latency_us = TICK_LATENCY_MAX;
+    tick = (tick << TICK_LATENCY_BITS | (uint64_t)latency_us) << 1;
+    tick |= result->state == CHECK_READY;
+    atomic_store(&tally->ticks[atomic_load(&tally->tick_count) % TICKS], tick);
+    atomic_fetch_add(&tally->tick_count, 1);
+}
+
 void snapshot_put_result(struct snapshot *snapshot, enum snapshot_check check,
                          const struct check_result *result)
 {
+    struct tally *tally = &snapshot->tallies[check];
     bool passed = result->state == CHECK_READY;
 
+    count_streak(snapshot, tally, passed);
     record_write(&snapshot->results[check], "", result);
-    atomic_fetch_add(passed ? &snapshot->passed[check] : &snapshot->failed[check], 1);
+    if (result->latency_us >= 0)
+        count_duration(tally, result->latency_us);
+    add_tick(snapshot, tally, result);
+    atomic_fetch_add(passed ? &tally->passed : &tally->failed, 1);
 }
 
 struct snapshot_result snapshot_result(const struct snapshot *snapshot, enum snapshot_check check)
 {
+    const struct tally *tally = &snapshot->tallies[check];
     struct snapshot_result result = record_read(&snapshot->results[check]);
 
-    result.passed = atomic_load(&snapshot->passed[check]);
-    result.failed = atomic_load(&snapshot->failed[check]);
+    result.up = atomic_load(&tally->up);
+    result.streak = atomic_load(&tally->streak);
+    result.passed = atomic_load(&tally->passed);
+    result.failed = atomic_load(&tally->failed);
     return result;
+}
+
+size_t snapshot_ticks(const struct snapshot *snapshot, enum snapshot_check check,
+                      struct snapshot_tick ret[SNAPSHOT_TICKS])
+{
+    const struct tally *tally = &snapshot->tallies[check];
+    uint64_t made = atomic_load(&tally->tick_count);
+    size_t count = made < SNAPSHOT_TICKS ? (size_t)made : SNAPSHOT_TICKS;
+
+    for (size_t i = 0; i < count; i++) {
+        uint64_t tick = atomic_load(&tally->ticks[(made - count + i) % TICKS]);
+
+        ret[i].passed = tick & 1;
+        ret[i].latency_us = (int64_t)(tick >> 1) & TICK_LATENCY_MAX;
+        ret[i].at_ms = snapshot->born_ms + (int64_t)(tick >> 1 >> TICK_LATENCY_BITS) * 1000;
+    }
+    return count;
+}
+
+void snapshot_durations(const struct snapshot *snapshot, enum snapshot_check check,
+                        uint64_t ret_buckets[SNAPSHOT_BUCKETS], double *ret_sum)
+{
+    const struct tally *tally = &snapshot->tallies[check];
+
+    for (size_t i = 0; i < SNAPSHOT_BUCKETS; i++)
+        ret_buckets[i] = atomic_load(&tally->buckets[i]);
+    *ret_sum = (double)atomic_load(&tally->sum_us) / 1000000;
 }
 
 void snapshot_put_waiting(struct snapshot *snapshot, size_t index, const char *url,
@@ -221,26 +365,6 @@ unsigned snapshot_connects(const struct snapshot *snapshot)
     return atomic_load(&snapshot->connects);
 }
 
-bool snapshot_check_counts(enum snapshot_probe probe, enum snapshot_check check)
-{
-    return probe == PROBE_READY || (probe == PROBE_LIVE && check != SNAPSHOT_USABLE);
-}
-
-/* The first of the checks behind probe that fails, as "usable: timed out after 5.0s". */
-static bool find_failure(const struct snapshot *snapshot, enum snapshot_probe probe,
-                         const char *prefix, char *ret, size_t size)
-{
-    for (enum snapshot_check check = 0; check < SNAPSHOT_CHECKS; check++) {
-        struct snapshot_result result = snapshot_result(snapshot, check);
-
-        if (!snapshot_check_counts(probe, check) || !result.asked || result.state == CHECK_READY)
-            continue;
-        (void)snprintf(ret, size, "%s%s: %s", prefix, snapshot_check_name(check), result.reason);
-        return true;
-    }
-    return false;
-}
-
 size_t snapshot_not_ready(const struct snapshot *snapshot, struct snapshot_result *ret_first)
 {
     struct snapshot_result target;
@@ -250,128 +374,4 @@ size_t snapshot_not_ready(const struct snapshot *snapshot, struct snapshot_resul
         if (target.asked && target.state != CHECK_READY && count++ == 0)
             *ret_first = target;
     return count;
-}
-
-static void say_waiting(const struct snapshot *snapshot, char *ret, size_t size)
-{
-    struct snapshot_result first;
-    size_t count = snapshot_not_ready(snapshot, &first);
-
-    if (count == 1)
-        (void)snprintf(ret, size, "waiting for %s: %s", first.url, first.reason);
-    else if (count > 1)
-        (void)snprintf(ret, size, "waiting for %s: %s (and %zu more)", first.url, first.reason,
-                       count - 1);
-}
-
-bool snapshot_probe(const struct snapshot *snapshot, enum snapshot_probe probe, char *ret_reason,
-                    size_t size)
-{
-    enum phase phase = snapshot_phase(snapshot);
-    int running = snapshot_running(snapshot);
-
-    (void)snprintf(ret_reason, size, "%s", phase_name(phase));
-    switch (phase) {
-    case PHASE_RENDERING:
-    case PHASE_PREPARING:
-        return probe == PROBE_LIVE;
-    case PHASE_WAITING:
-        say_waiting(snapshot, ret_reason, size);
-        return probe == PROBE_LIVE;
-    case PHASE_STARTING:
-        (void)find_failure(snapshot, PROBE_READY, "starting: ", ret_reason, size);
-        return probe == PROBE_LIVE;
-    case PHASE_SERVING:
-        return !find_failure(snapshot, probe, "", ret_reason, size);
-    case PHASE_DRAINING:
-        if (running >= 0)
-            (void)snprintf(ret_reason, size, "draining: %d statement%s running", running,
-                           running == 1 ? "" : "s");
-        return probe != PROBE_READY;
-    case PHASE_STOPPING:
-        return probe != PROBE_READY;
-    }
-    return false;
-}
-
-/* ---- JSON ---- */
-
-static double seconds_since(int64_t ms)
-{
-    return (double)(clock_ms() - ms) / 1000;
-}
-
-static json_t *json_probe(const struct snapshot *snapshot, enum snapshot_probe probe)
-{
-    char reason[SNAPSHOT_REASON_BYTES];
-    bool ok = snapshot_probe(snapshot, probe, reason, sizeof(reason));
-
-    return json_pack("{s:b, s:s}", "ok", ok, "reason", reason);
-}
-
-static json_t *json_checks(const struct snapshot *snapshot)
-{
-    json_t *checks = json_object();
-
-    for (enum snapshot_check check = 0; check < SNAPSHOT_CHECKS; check++) {
-        struct snapshot_result result = snapshot_result(snapshot, check);
-        json_t *one;
-
-        if (!result.asked)
-            continue;
-        /* clang-format off */
-        one = json_pack("{s:s, s:s, s:f, s:f, s:I, s:I}",
-                        "state", state_name(result.state),
-                        "reason", result.reason,
-                        "latency_seconds", (double)result.latency_us / 1000000,
-                        "age_seconds", seconds_since(result.at_ms),
-                        "passed", (json_int_t)result.passed,
-                        "failed", (json_int_t)result.failed);
-        /* clang-format on */
-        (void)json_object_set_new(checks, snapshot_check_name(check), one);
-    }
-    return checks;
-}
-
-static json_t *json_waiting(const struct snapshot *snapshot)
-{
-    json_t *targets = json_array();
-    struct snapshot_result target;
-
-    for (size_t i = 0; snapshot_waiting(snapshot, i, &target); i++) {
-        if (target.asked)
-            (void)json_array_append_new(targets, json_pack("{s:s, s:s, s:s}", "url", target.url,
-                                                           "state", state_name(target.state),
-                                                           "reason", target.reason));
-    }
-    return targets;
-}
-
-char *snapshot_json(const struct snapshot *snapshot)
-{
-    int running = snapshot_running(snapshot);
-    json_t *statements = running < 0 ? json_null() : json_integer(running);
-    /* clang-format off */
-    json_t *root = json_pack("{s:s, s:s, s:s, s:s, s:f, s:f,"
-                             " s:{s:o, s:o, s:o}, s:o, s:o, s:o, s:I, s:I}",
-                             "version", SPARKPOD_VERSION,
-                             "commit", version_commit,
-                             "role", snapshot_role(snapshot),
-                             "phase", phase_name(snapshot_phase(snapshot)),
-                             "phase_seconds", seconds_since(snapshot_phase_since_ms(snapshot)),
-                             "uptime_seconds", seconds_since(snapshot_born_ms(snapshot)),
-                             "probes",
-                                 "live", json_probe(snapshot, PROBE_LIVE),
-                                 "ready", json_probe(snapshot, PROBE_READY),
-                                 "startup", json_probe(snapshot, PROBE_STARTUP),
-                             "checks", json_checks(snapshot),
-                             "waiting", json_waiting(snapshot),
-                             "running_statements", statements,
-                             "health_worker_starts", (json_int_t)snapshot_workers(snapshot),
-                             "probe_connections", (json_int_t)snapshot_connects(snapshot));
-    /* clang-format on */
-    char *text = root ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
-
-    json_decref(root);
-    return text;
 }

@@ -211,6 +211,11 @@ Test(metastore, the_containers_limit_is_read_from_either_cgroup)
         snprintf(path, sizeof(path), "%s/%s", home, cases[i].file);
         unlink(path);
     }
+    cr_expect_eq(cgroup_memory_usage(home), 0);
+    write_file("memory.current", "1048576\n", 0644);
+    cr_expect_eq(cgroup_memory_usage(home), 1 << 20);
+    snprintf(path, sizeof(path), "%s/memory.current", home);
+    unlink(path);
     snprintf(path, sizeof(path), "%s/memory", home);
     rmdir(path);
 }

@@ -231,6 +231,32 @@ Test(monitor, a_new_worker_of_a_serving_pod_takes_over_quietly)
     cr_expect_geq(snapshot_connects(snapshot), 5, "the connections of earlier workers count");
 }
 
+Test(monitor, a_new_worker_goes_on_counting_failures)
+{
+    struct snapshot_result result = {.asked = false};
+    int64_t deadline = clock_ms() + PATIENCE_MS;
+
+    snapshot_set_thresholds(snapshot, 1000, 1);
+    snapshot_set_phase(snapshot, PHASE_SERVING);
+    snapshot_set_phase(service, PHASE_SERVING);
+    start_service();
+    start_worker(-1);
+    cr_assert(has_state(SNAPSHOT_USABLE, CHECK_READY));
+    snapshot_set_phase(service, PHASE_STOPPING);
+    cr_assert(has_state(SNAPSHOT_USABLE, CHECK_RETRY));
+    kill_worker();
+    cr_expect(snapshot_result(snapshot, SNAPSHOT_USABLE).up, "one failure is not enough");
+    snapshot_set_thresholds(snapshot, 4, 1);
+    start_worker(-1);
+    while (clock_ms() < deadline && result.streak > -4) {
+        result = snapshot_result(snapshot, SNAPSHOT_USABLE);
+        (void)usleep(20000);
+    }
+    cr_expect_leq(result.streak, -4);
+    cr_expect_not(snapshot_result(snapshot, SNAPSHOT_USABLE).up);
+    cr_expect_leq(result.failed, 6, "those of the worker before counted");
+}
+
 Test(monitor, a_draining_pod_is_not_asked_any_more)
 {
     uint64_t before;

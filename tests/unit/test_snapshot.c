@@ -1,14 +1,17 @@
 #include "common/clock.h"
-#include "probes/snapshot.h"
+#include "probes/status.h"
+#include "probes/verdict.h"
 
 #include <criterion/criterion.h>
 #include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static struct snapshot *make(void)
@@ -43,18 +46,18 @@ static void put_waiting(struct snapshot *snapshot, size_t index, const char *url
     snapshot_put_waiting(snapshot, index, url, &result);
 }
 
-static const char *reason_of(const struct snapshot *snapshot, enum snapshot_probe probe)
+static const char *reason_of(const struct snapshot *snapshot, enum probe probe)
 {
-    static char reason[SNAPSHOT_REASON_BYTES];
+    static char reason[VERDICT_REASON_BYTES];
 
-    (void)snapshot_probe(snapshot, probe, reason, sizeof(reason));
+    (void)verdict_passes(snapshot, probe, reason, sizeof(reason));
     return reason;
 }
 
-static bool answers(const struct snapshot *snapshot, enum snapshot_probe probe)
+static bool answers(const struct snapshot *snapshot, enum probe probe)
 {
-    char reason[SNAPSHOT_REASON_BYTES] = "";
-    bool ok = snapshot_probe(snapshot, probe, reason, sizeof(reason));
+    char reason[VERDICT_REASON_BYTES] = "";
+    bool ok = verdict_passes(snapshot, probe, reason, sizeof(reason));
 
     cr_expect(reason[0], "an answer always has a reason");
     cr_expect_null(strpbrk(reason, "\r\n"), "a reason is one line");
@@ -160,7 +163,7 @@ Test(snapshot, the_longest_reason_has_room_and_a_small_buffer_cuts_it)
     snapshot_set_phase(snapshot, PHASE_SERVING);
     put(snapshot, SNAPSHOT_UI, CHECK_RETRY, longest);
     cr_expect_eq(strlen(reason_of(snapshot, PROBE_LIVE)), strlen("ui: ") + strlen(longest));
-    (void)snapshot_probe(snapshot, PROBE_LIVE, small, sizeof(small));
+    (void)verdict_passes(snapshot, PROBE_LIVE, small, sizeof(small));
     cr_expect_str_eq(small, "ui: xxxxxxxxxxx");
 }
 
@@ -197,6 +200,105 @@ Test(snapshot, a_result_comes_back_as_it_was_put_and_is_counted)
     cr_expect_not(snapshot_result(snapshot, SNAPSHOT_ALIVE).asked);
 }
 
+/* results: '+' passes, '-' fails; states: what the check counts as after each of them. */
+Test(snapshot, a_check_changes_after_as_many_results_in_a_row_as_its_threshold_says)
+{
+    static const struct {
+        int failures, successes;
+        const char *results, *states;
+    } table[] = {
+        {1, 1, "-+-+", "-+-+"},
+        {3, 1, "-+--+---+",
+         "-+++++"
+         "+-+"},
+        {1, 2, "++-+-++",
+         "-+---"
+         "-+"},
+        {2, 3, "+++-+--++-+++",
+         "--++++-----"
+         "-+"},
+    };
+
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        struct snapshot *snapshot = make();
+        int streak = 0;
+
+        snapshot_set_thresholds(snapshot, table[i].failures, table[i].successes);
+        for (size_t k = 0; table[i].results[k]; k++) {
+            bool passes = table[i].results[k] == '+';
+            struct snapshot_result result;
+
+            put(snapshot, SNAPSHOT_USABLE, passes ? CHECK_READY : CHECK_RETRY, "some answer");
+            result = snapshot_result(snapshot, SNAPSHOT_USABLE);
+            streak = passes ? (streak < 0 ? 1 : streak + 1) : (streak > 0 ? -1 : streak - 1);
+            cr_expect_eq(result.up, table[i].states[k] == '+', "row %zu, result %zu", i, k);
+            cr_expect_eq(result.streak, streak, "row %zu, result %zu", i, k);
+        }
+    }
+}
+
+Test(snapshot, a_check_that_is_not_good_again_yet_says_so)
+{
+    struct snapshot *snapshot = make();
+
+    snapshot_set_thresholds(snapshot, 1, 3);
+    snapshot_set_phase(snapshot, PHASE_SERVING);
+    put(snapshot, SNAPSHOT_USABLE, CHECK_READY, "default");
+    cr_expect_not(answers(snapshot, PROBE_READY));
+    cr_expect_str_eq(reason_of(snapshot, PROBE_READY), "usable: good again, 1 of 3 times");
+}
+
+Test(snapshot, the_last_results_are_kept_in_order)
+{
+    struct snapshot *snapshot = make();
+    struct snapshot_tick ticks[SNAPSHOT_TICKS];
+    struct check_result result = {.state = CHECK_READY};
+
+    cr_expect_eq(snapshot_ticks(snapshot, SNAPSHOT_UI, ticks), 0);
+    for (int i = 1; i <= 100; i++) {
+        size_t count, expected = i < SNAPSHOT_TICKS ? (size_t)i : SNAPSHOT_TICKS;
+
+        result.state = i % 3 ? CHECK_READY : CHECK_RETRY;
+        result.latency_us = i;
+        snapshot_put_result(snapshot, SNAPSHOT_UI, &result);
+        count = snapshot_ticks(snapshot, SNAPSHOT_UI, ticks);
+        cr_assert_eq(count, expected);
+        for (size_t k = 0; k < count; k++) {
+            int made = i - (int)(count - 1 - k);
+
+            cr_expect_eq(ticks[k].latency_us, made);
+            cr_expect_eq(ticks[k].passed, made % 3 != 0);
+            cr_expect(ticks[k].at_ms >= snapshot_born_ms(snapshot) - 1000 &&
+                      ticks[k].at_ms <= clock_ms());
+        }
+    }
+    result.latency_us = INT64_MAX / 2;
+    snapshot_put_result(snapshot, SNAPSHOT_UI, &result);
+    cr_assert_eq(snapshot_ticks(snapshot, SNAPSHOT_UI, ticks), SNAPSHOT_TICKS);
+    cr_expect_eq(ticks[SNAPSHOT_TICKS - 1].latency_us, INT32_MAX, "as long as it can be told");
+}
+
+Test(snapshot, a_duration_is_in_the_first_bucket_that_holds_it)
+{
+    static const int64_t latencies_us[] = {0, 1000, 1001, 9999, 10000000, 10000001};
+    static const uint64_t expected[SNAPSHOT_BUCKETS] = {2, 1, 0, 1, [12] = 1, [13] = 1};
+    struct snapshot *snapshot = make();
+    struct check_result result = {.state = CHECK_READY};
+    uint64_t buckets[SNAPSHOT_BUCKETS];
+    double sum;
+
+    for (size_t i = 0; i < sizeof(latencies_us) / sizeof(latencies_us[0]); i++) {
+        result.latency_us = latencies_us[i];
+        snapshot_put_result(snapshot, SNAPSHOT_ALIVE, &result);
+    }
+    result.latency_us = -1;
+    snapshot_put_result(snapshot, SNAPSHOT_ALIVE, &result);
+    snapshot_durations(snapshot, SNAPSHOT_ALIVE, buckets, &sum);
+    for (size_t i = 0; i < SNAPSHOT_BUCKETS; i++)
+        cr_expect_eq(buckets[i], expected[i], "bucket %zu", i);
+    cr_expect_float_eq(sum, 20.012001, 1e-9);
+}
+
 Test(snapshot, targets_past_the_last_place_are_left_out)
 {
     struct snapshot *snapshot = make();
@@ -223,12 +325,49 @@ Test(snapshot, a_phase_knows_when_it_began_and_keeps_that_when_set_again)
         before = clock_ms();
         snapshot_set_phase(snapshot, phase);
         cr_expect_eq(snapshot_phase(snapshot), phase);
-        since = snapshot_phase_since_ms(snapshot);
+        since = snapshot_phase_began_ms(snapshot, phase);
         cr_expect(before <= since && since <= clock_ms());
         (void)usleep(2000);
         snapshot_set_phase(snapshot, phase);
-        cr_expect_eq(snapshot_phase_since_ms(snapshot), since);
+        cr_expect_eq(snapshot_phase_began_ms(snapshot, phase), since);
     }
+}
+
+Test(snapshot, a_phase_takes_until_the_next_one_that_is_reached)
+{
+    struct snapshot *snapshot = make();
+    int64_t took;
+
+    cr_expect_eq(snapshot_phase_took_ms(snapshot, PHASE_WAITING), -1);
+    snapshot_set_phase(snapshot, PHASE_WAITING);
+    (void)usleep(20000);
+    snapshot_set_phase(snapshot, PHASE_STOPPING);
+    took = snapshot_phase_took_ms(snapshot, PHASE_WAITING);
+    cr_expect_geq(took, 20);
+    (void)usleep(20000);
+    cr_expect_eq(snapshot_phase_took_ms(snapshot, PHASE_WAITING), took);
+    cr_expect_geq(snapshot_phase_took_ms(snapshot, PHASE_STOPPING), 20);
+    cr_expect_eq(snapshot_phase_began_ms(snapshot, PHASE_SERVING), 0);
+}
+
+Test(snapshot, what_is_left_of_a_phase_is_known_where_it_has_an_end)
+{
+    struct snapshot *snapshot = make();
+
+    cr_expect_eq(snapshot_left_ms(snapshot), -1);
+    snapshot_set_deadline(snapshot, clock_ms() + 5000);
+    cr_expect(snapshot_left_ms(snapshot) > 4000 && snapshot_left_ms(snapshot) <= 5000);
+    snapshot_set_deadline(snapshot, clock_ms() - 1);
+    cr_expect_eq(snapshot_left_ms(snapshot), 0);
+}
+
+Test(snapshot, times_are_told_by_the_clock_of_the_wall)
+{
+    struct snapshot *snapshot = make();
+    double now = snapshot_unix_time(snapshot, clock_ms());
+
+    cr_expect_float_eq(now, (double)time(NULL), 2);
+    cr_expect_float_eq(snapshot_unix_time(snapshot, clock_ms() + 60000), now + 60, 1);
 }
 
 Test(snapshot, what_one_process_puts_another_reads)
@@ -290,6 +429,7 @@ Test(snapshot, a_writer_killed_half_way_leaves_a_record_that_reads_as_not_asked)
     cr_expect_not(result.asked);
     cr_expect_str_empty(result.reason);
     cr_expect_eq(result.passed, 1, "counts live on");
+    cr_expect_eq(abs(result.streak), 1, "so does the streak");
     cr_expect(answers(snapshot, PROBE_LIVE));
 
     put(snapshot, SNAPSHOT_ALIVE, CHECK_RETRY, "connection refused");
@@ -328,7 +468,7 @@ Test(snapshot, a_reader_never_sees_half_of_one_result_and_half_of_another, .time
 
 static json_t *json_of(const struct snapshot *snapshot)
 {
-    char *text = snapshot_json(snapshot);
+    char *text = status_json(snapshot);
     json_error_t error;
     json_t *root;
 
