@@ -13,6 +13,7 @@
 
 #define TICK_MS 200 /* how soon a new phase is seen, and the interval until the first success */
 #define PLAN_RETRY_MS 1000
+#define SERVER_TICKS 25 /* without a pass of the server's thread: it hangs */
 
 struct worker {
     const struct monitor *monitor;
@@ -23,6 +24,9 @@ struct worker {
     unsigned connects_before;      /* those of earlier workers */
     bool announced;                /* the service was usable once */
     int64_t next_ms;
+    struct server *server; /* NULL: none wanted */
+    unsigned passes;       /* of its thread, and how many ticks ago they changed */
+    int idle_ticks;
 };
 
 /* What the watchdog's handler needs to know: which check hangs, and its result. */
@@ -177,13 +181,22 @@ static void watch(struct worker *worker, enum phase phase)
         worker->next_ms = now_ms + worker->plan.interval_ms;
 }
 
+static bool server_hangs(struct worker *worker)
+{
+    unsigned passes = worker->server ? server_passes(worker->server) : 0;
+
+    worker->idle_ticks = worker->server && passes == worker->passes ? worker->idle_ticks + 1 : 0;
+    worker->passes = passes;
+    return worker->idle_ticks > SERVER_TICKS;
+}
+
 /* Once the pod drains nothing is asked any more. The kept connection stays open all the same: to
  * close it would cost a stack trace in Spark 3.5's log. */
 static void follow_phases(struct worker *worker)
 {
     const struct timespec tick = {.tv_nsec = (long)TICK_MS * 1000000};
 
-    for (;;) {
+    while (!server_hangs(worker)) {
         enum phase phase = snapshot_phase(worker->monitor->snapshot);
 
         if ((phase == PHASE_STARTING || phase == PHASE_SERVING) && clock_ms() >= worker->next_ms)
@@ -196,15 +209,15 @@ int monitor_run(const struct monitor *monitor)
 {
     struct worker worker = {.monitor = monitor,
                             .connects_before = snapshot_connects(monitor->snapshot)};
-    struct MHD_Daemon *server = NULL;
     struct err err = {0};
 
     watchdog_init(monitor->snapshot);
     if (monitor->listen_fd >= 0 &&
-        server_start(monitor->snapshot, monitor->listen_fd, &server, &err) < 0) {
+        server_start(monitor->snapshot, monitor->listen_fd, &worker.server, &err) < 0) {
         log_error("health", "%s", err.message);
         return (int)err.status;
     }
     follow_phases(&worker);
+    log_error("health", "the HTTP server hangs");
     return EXIT_INTERNAL;
 }

@@ -33,7 +33,8 @@ struct monitor {
 };
 
 /* Run until killed, or until a check hangs past twice its deadline: then its result is a failure
- * and the process ends with EXIT_INTERNAL, which is also what this returns if it cannot begin. */
+ * and the process ends with EXIT_INTERNAL, which is also what this returns if it cannot begin, and
+ * once the thread of the HTTP server hangs or has ended. */
 int monitor_run(const struct monitor *monitor);
 
 #endif

@@ -1,201 +1,44 @@
 #include "probes/server.h"
 
-#include "common/buf.h"
+#include "common/clock.h"
 #include "common/fd.h"
-#include "probes/metrics.h"
-#include "probes/status.h"
-#include "probes/verdict.h"
+#include "probes/answer.h"
 
 #include <errno.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
-#define LISTEN_BACKLOG 128
-#define MAX_CONNECTIONS 256U
-#define MAX_CONNECTIONS_PER_IP 64U
-#define CONNECTION_TIMEOUT_S 10U
-#define REQUEST_MEMORY_BYTES ((size_t)16 * 1024)
-#define ANSWER_MAX_BYTES ((size_t)64 * 1024)
+#define MAX_CONNECTIONS 64
+#define REQUEST_MS 10000
+#define REQUEST_MEMORY_BYTES                                                                       \
+    ((size_t)16 * 1024)     /* of each connection: header and answer's header */
+#define ACCEPTED_AT_ONCE 16 /* then those that sent something are answered */
+#define PASS_MS 1000
+#define NO_DESCRIPTOR_MS 100
 
-#define TEXT_TYPE "text/plain; charset=utf-8"
-#define JSON_TYPE "application/json"
-#define METHODS "GET, HEAD"
+struct connection {
+    int fd; /* libmicrohttpd's; -1: none */
+    struct in6_addr peer;
+    int64_t since_ms; /* accepted, or the last answer sent */
+};
 
-/* One request, as far as an answer depends on it. */
-struct request {
+struct server {
     const struct snapshot *snapshot;
-    const struct route *route;
-    bool verbose;
+    int listen_fd, stop_fd;
+    pthread_t thread;
+    atomic_uint passes;
+    struct MHD_Daemon *http;
+    struct connection connections[MAX_CONNECTIONS];
+    struct connection *accepted; /* the one that is being handed to libmicrohttpd */
 };
-
-/* A path: its answer function puts the body into out and returns the status. */
-struct route {
-    const char *path;
-    const char *type;
-    const char *help;
-    unsigned (*answer)(const struct request *request, struct buf *out);
-    enum probe probe; /* for answer_probe */
-};
-
-static void list_item(struct buf *out, const char *name, bool ok, const char *reason)
-{
-    if (ok)
-        (void)buf_printf(out, "[+]%s ok\n", name);
-    else
-        (void)buf_printf(out, "[-]%s failed: %s\n", name, reason);
-}
-
-/* As Kubernetes' own servers list theirs. Results count while serving only, so only then are they
- * listed. */
-static void list_checks(const struct request *request, bool ok, const char *reason, struct buf *out)
-{
-    bool serving = snapshot_phase(request->snapshot) == PHASE_SERVING;
-
-    list_item(out, "phase", ok || serving, reason);
-    for (enum snapshot_check check = 0; serving && check < SNAPSHOT_CHECKS; check++) {
-        struct snapshot_result result = snapshot_result(request->snapshot, check);
-
-        if (result.asked && verdict_counts(request->route->probe, check))
-            list_item(out, snapshot_check_name(check), result.state == CHECK_READY, result.reason);
-    }
-    (void)buf_printf(out, "%s check %s\n", request->route->path + 1, ok ? "passed" : "failed");
-}
-
-static unsigned answer_probe(const struct request *request, struct buf *out)
-{
-    char reason[VERDICT_REASON_BYTES];
-    bool ok = verdict_passes(request->snapshot, request->route->probe, reason, sizeof(reason));
-
-    if (request->verbose)
-        list_checks(request, ok, reason, out);
-    else
-        (void)buf_printf(out, "%s\n", ok ? "ok" : reason);
-    return ok ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE;
-}
-
-static unsigned answer_status(const struct request *request, struct buf *out)
-{
-    char *json = status_json(request->snapshot);
-
-    if (!json)
-        return MHD_HTTP_INTERNAL_SERVER_ERROR;
-    (void)buf_printf(out, "%s\n", json);
-    free(json);
-    return MHD_HTTP_OK;
-}
-
-static unsigned answer_metrics(const struct request *request, struct buf *out)
-{
-    (void)metrics_write(request->snapshot, out);
-    return MHD_HTTP_OK;
-}
-
-static unsigned answer_index(const struct request *request, struct buf *out);
-
-static const struct route routes[] = {
-    {"/", TEXT_TYPE, "this list", answer_index, 0},
-    {"/livez", TEXT_TYPE, "200 unless a restart would help", answer_probe, PROBE_LIVE},
-    {"/readyz", TEXT_TYPE, "200 while clients can be served", answer_probe, PROBE_READY},
-    {"/startupz", TEXT_TYPE, "200 once the service has come up", answer_probe, PROBE_STARTUP},
-    {"/status", JSON_TYPE, "all that is known, as JSON", answer_status, 0},
-    {"/metrics", METRICS_CONTENT_TYPE, "the same for Prometheus", answer_metrics, 0},
-};
-
-#define ROUTES (sizeof(routes) / sizeof(routes[0]))
-
-static unsigned answer_index(const struct request *request, struct buf *out)
-{
-    (void)buf_printf(out, "sparkpod %s: %s\n\n", snapshot_role(request->snapshot),
-                     phase_name(snapshot_phase(request->snapshot)));
-    for (size_t i = 0; i < ROUTES; i++)
-        (void)buf_printf(out, "%-10s  %s\n", routes[i].path, routes[i].help);
-    (void)buf_add_str(out, "\nWith ?verbose the probes list what was checked.\n");
-    return MHD_HTTP_OK;
-}
-
-static const struct route *find_route(const char *path)
-{
-    for (size_t i = 0; i < ROUTES; i++) {
-        if (strcmp(routes[i].path, path) == 0)
-            return &routes[i];
-    }
-    return NULL;
-}
-
-static enum MHD_Result send_answer(struct MHD_Connection *connection, unsigned status,
-                                   const char *type, struct buf *body)
-{
-    size_t len = body->len;
-    char *data = buf_steal(body);
-    struct MHD_Response *response =
-        data ? MHD_create_response_from_buffer(len, data, MHD_RESPMEM_MUST_FREE) : NULL;
-    enum MHD_Result result;
-
-    if (!response) {
-        free(data);
-        return MHD_NO;
-    }
-    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
-    (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-    if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
-        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, METHODS);
-    result = MHD_queue_response(connection, status, response);
-    MHD_destroy_response(response);
-    return result;
-}
-
-/* "?verbose" alone has no value, which MHD_lookup_connection_value() cannot tell from none. */
-static bool is_verbose(struct MHD_Connection *connection)
-{
-    return MHD_lookup_connection_value_n(connection, MHD_GET_ARGUMENT_KIND, "verbose",
-                                         strlen("verbose"), NULL, NULL) == MHD_YES;
-}
-
-static enum MHD_Result answer(const struct snapshot *snapshot, struct MHD_Connection *connection,
-                              const char *path, const char *method)
-{
-    BUF_AUTO body = BUF_INIT(ANSWER_MAX_BYTES);
-    struct request request = {snapshot, find_route(path), is_verbose(connection)};
-    const char *type = TEXT_TYPE;
-    unsigned status;
-
-    if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
-        status = MHD_HTTP_METHOD_NOT_ALLOWED;
-        (void)buf_add_str(&body, "only " METHODS "\n");
-    } else if (!request.route) {
-        status = MHD_HTTP_NOT_FOUND;
-        (void)buf_add_str(&body, "no such page; / lists those there are\n");
-    } else {
-        status = request.route->answer(&request, &body);
-        type = request.route->type;
-    }
-    return buf_failed(&body) ? MHD_NO : send_answer(connection, status, type, &body);
-}
-
-/* libmicrohttpd calls this once for the header, then for each piece of a request's body, and a last
- * time with none: only then is it answered, whatever the method, so that connections stay usable.
- */
-static enum MHD_Result on_request(void *context, struct MHD_Connection *connection,
-                                  const char *path, const char *method, const char *version,
-                                  const char *upload, size_t *upload_size, void **request)
-{
-    static char header_seen;
-
-    (void)version;
-    (void)upload;
-    if (!*request) {
-        *request = &header_seen;
-        return MHD_YES;
-    }
-    if (*upload_size > 0) {
-        *upload_size = 0;
-        return MHD_YES;
-    }
-    return answer(context, connection, path, method);
-}
 
 static int open_listener(const void *address, socklen_t size)
 {
@@ -206,7 +49,7 @@ static int open_listener(const void *address, socklen_t size)
     /* REUSEADDR: a restarted container must not trip over connections in TIME_WAIT. */
     if (fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
         (family != AF_INET6 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) == 0) &&
-        bind(fd, address, size) == 0 && listen(fd, LISTEN_BACKLOG) == 0)
+        bind(fd, address, size) == 0 && listen(fd, SOMAXCONN) == 0)
         return fd;
     fd_close(&fd);
     return -1;
@@ -228,23 +71,221 @@ int server_listen(uint16_t port, struct err *err)
     return fd;
 }
 
-int server_start(const struct snapshot *snapshot, int listen_fd, struct MHD_Daemon **ret,
-                 struct err *err)
+/* ---- connections ---- */
+
+/* The oldest connection of the peer that has most. */
+static struct connection *find_victim(struct server *server)
 {
-    *ret = MHD_start_daemon(
-        MHD_USE_AUTO_INTERNAL_THREAD | MHD_USE_ITC, 0, NULL, NULL, on_request,
-        (void *)(uintptr_t)snapshot, MHD_OPTION_LISTEN_SOCKET, listen_fd,
-        MHD_OPTION_CONNECTION_LIMIT, MAX_CONNECTIONS, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
-        MAX_CONNECTIONS_PER_IP, MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_TIMEOUT_S,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, REQUEST_MEMORY_BYTES, MHD_OPTION_END);
-    return *ret ? 0 : err_set(err, EXIT_INTERNAL, "the health server did not start");
+    struct connection *victim = NULL;
+    int most = 0;
+
+    for (int i = 0; i < MAX_CONNECTIONS; i++) {
+        struct connection *one = &server->connections[i];
+        int peers = 0;
+
+        for (int k = 0; k < MAX_CONNECTIONS; k++)
+            peers += IN6_ARE_ADDR_EQUAL(&server->connections[k].peer, &one->peer);
+        if (peers > most || (peers == most && one->since_ms < victim->since_ms)) {
+            victim = one;
+            most = peers;
+        }
+    }
+    return victim;
 }
 
-void server_stop(struct MHD_Daemon *server)
+static struct connection *find_free(struct server *server)
+{
+    for (int i = 0; i < MAX_CONNECTIONS; i++)
+        if (server->connections[i].fd < 0)
+            return &server->connections[i];
+    return NULL;
+}
+
+/* Whoever is new has a question: the one that waits longest has to go, not they. */
+static struct connection *make_room(struct server *server)
+{
+    struct connection *place = find_free(server);
+
+    if (place)
+        return place;
+    (void)shutdown(find_victim(server)->fd, SHUT_RDWR);
+    (void)MHD_run(server->http); /* closes it */
+    return find_free(server);
+}
+
+static void take_peer(const struct sockaddr_storage *address, struct in6_addr *ret)
+{
+    const struct sockaddr_in *ipv4 = (const struct sockaddr_in *)address;
+
+    if (address->ss_family == AF_INET6) {
+        *ret = ((const struct sockaddr_in6 *)address)->sin6_addr;
+        return;
+    }
+    *ret = (struct in6_addr){.s6_addr = {[10] = 0xff, [11] = 0xff}};
+    memcpy(&ret->s6_addr[12], &ipv4->sin_addr, sizeof(ipv4->sin_addr));
+}
+
+static void accept_some(struct server *server)
+{
+    for (int i = 0; i < ACCEPTED_AT_ONCE; i++) {
+        struct sockaddr_storage address;
+        socklen_t size = sizeof(address);
+        int fd = accept4(server->listen_fd, (struct sockaddr *)&address, &size,
+                         SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+        if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS))
+            (void)poll(NULL, 0, NO_DESCRIPTOR_MS);
+        if (fd < 0)
+            return;
+        server->accepted = make_room(server);
+        if (!server->accepted) {
+            (void)close(fd);
+            return;
+        }
+        *server->accepted = (struct connection){.fd = fd, .since_ms = clock_ms()};
+        take_peer(&address, &server->accepted->peer);
+        if (MHD_add_connection(server->http, fd, (struct sockaddr *)&address, size) != MHD_YES)
+            server->accepted->fd = -1; /* closed there */
+    }
+}
+
+/* Idle, or a byte a second, or reading the answer as slowly: all the same. */
+static void end_late(struct server *server)
+{
+    int64_t late_ms = clock_ms() - REQUEST_MS;
+
+    for (int i = 0; i < MAX_CONNECTIONS; i++)
+        if (server->connections[i].fd >= 0 && server->connections[i].since_ms <= late_ms)
+            (void)shutdown(server->connections[i].fd, SHUT_RDWR);
+}
+
+static void on_connection(void *context, struct MHD_Connection *connection, void **place,
+                          enum MHD_ConnectionNotificationCode what)
+{
+    struct server *server = context;
+
+    (void)connection;
+    if (what == MHD_CONNECTION_NOTIFY_STARTED)
+        *place = server->accepted;
+    else
+        ((struct connection *)*place)->fd = -1;
+}
+
+static void on_answered(void *context, struct MHD_Connection *connection, void **request,
+                        enum MHD_RequestTerminationCode why)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct connection *place = info->socket_context;
+
+    (void)context;
+    (void)request;
+    (void)why;
+    place->since_ms = clock_ms();
+}
+
+/* libmicrohttpd calls this once for the header, then for each piece of a request's body, and a last
+ * time with none: only then is it answered, whatever the method, so that connections stay usable.
+ */
+static enum MHD_Result on_request(void *context, struct MHD_Connection *connection,
+                                  const char *path, const char *method, const char *version,
+                                  const char *upload, size_t *upload_size, void **request)
+{
+    static char header_seen;
+    struct server *server = context;
+
+    (void)version;
+    (void)upload;
+    if (!*request) {
+        *request = &header_seen;
+        return MHD_YES;
+    }
+    if (*upload_size > 0) {
+        *upload_size = 0;
+        return MHD_YES;
+    }
+    return answer_request(server->snapshot, connection, path, method);
+}
+
+/* ---- the thread ---- */
+
+static int poll_timeout(struct server *server)
+{
+    MHD_UNSIGNED_LONG_LONG pending_ms;
+
+    if (MHD_get_timeout(server->http, &pending_ms) == MHD_YES && pending_ms < PASS_MS)
+        return (int)pending_ms;
+    return PASS_MS;
+}
+
+static void *serve(void *context)
+{
+    struct server *server = context;
+    struct pollfd fds[] = {
+        {.fd = server->listen_fd, .events = POLLIN},
+        {.fd = MHD_get_daemon_info(server->http, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd,
+         .events = POLLIN},
+        {.fd = server->stop_fd, .events = POLLIN},
+    };
+
+    while (!fds[2].revents) {
+        if (poll(fds, sizeof(fds) / sizeof(fds[0]), poll_timeout(server)) < 0 && errno != EINTR)
+            break;
+        if (fds[0].revents)
+            accept_some(server);
+        if (MHD_run(server->http) != MHD_YES)
+            break;
+        end_late(server);
+        atomic_fetch_add(&server->passes, 1);
+    }
+    return NULL;
+}
+
+static struct MHD_Daemon *start_http(struct server *server)
+{
+    return MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL, on_request,
+                            server, MHD_OPTION_CONNECTION_LIMIT, (unsigned)MAX_CONNECTIONS,
+                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, REQUEST_MEMORY_BYTES,
+                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
+                            MHD_OPTION_NOTIFY_COMPLETED, on_answered, NULL, MHD_OPTION_END);
+}
+
+int server_start(const struct snapshot *snapshot, int listen_fd, struct server **ret,
+                 struct err *err)
+{
+    struct server *server = calloc(1, sizeof(*server));
+
+    if (!server)
+        return err_set(err, EXIT_INTERNAL, "out of memory");
+    server->snapshot = snapshot;
+    server->listen_fd = listen_fd;
+    for (int i = 0; i < MAX_CONNECTIONS; i++)
+        server->connections[i].fd = -1;
+    server->stop_fd = eventfd(0, EFD_CLOEXEC);
+    server->http = start_http(server);
+    if (server->stop_fd >= 0 && server->http &&
+        pthread_create(&server->thread, NULL, serve, server) == 0) {
+        *ret = server;
+        return 0;
+    }
+    MHD_stop_daemon(server->http);
+    fd_close(&server->stop_fd);
+    free(server);
+    return err_set(err, EXIT_INTERNAL, "the health server did not start");
+}
+
+unsigned server_passes(const struct server *server)
+{
+    return atomic_load(&server->passes);
+}
+
+void server_stop(struct server *server)
 {
     if (!server)
         return;
-    /* Without this, stopping would shut down the socket that PID 1 and the next worker share. */
-    (void)MHD_quiesce_daemon(server);
-    MHD_stop_daemon(server);
+    (void)eventfd_write(server->stop_fd, 1);
+    (void)pthread_join(server->thread, NULL);
+    MHD_stop_daemon(server->http);
+    fd_close(&server->stop_fd);
+    free(server);
 }

@@ -6,13 +6,16 @@
 #include "probes/server.h"
 
 #include <criterion/criterion.h>
+#include <dirent.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -31,7 +34,7 @@ struct rig {
 static struct rig *rig;
 static struct snapshot *snapshot; /* the pod's */
 static struct snapshot *service;  /* the service's own */
-static struct MHD_Daemon *server;
+static struct server *server;
 static int service_fd, ready[2];
 static pid_t worker;
 
@@ -198,7 +201,7 @@ Test(monitor, the_first_success_is_announced_once_and_failures_come_and_go)
 Test(monitor, an_interface_that_answers_anything_is_up_and_its_loss_keeps_clients_away)
 {
     struct err err = {0};
-    struct MHD_Daemon *ui = NULL;
+    struct server *ui = NULL;
     struct snapshot *ui_snapshot = snapshot_new("ui");
     FD_AUTO ui_fd = server_listen(0, &err);
 
@@ -315,6 +318,44 @@ Test(monitor, a_check_that_hangs_ends_the_worker_and_fails_the_probe)
     result = snapshot_result(snapshot, SNAPSHOT_ALIVE);
     cr_expect(result.asked && result.state == CHECK_RETRY);
     cr_expect_str_eq(result.reason, "the check itself hung");
+}
+
+/* The thread that is not the first one. */
+static pid_t second_thread(pid_t pid)
+{
+    char path[64];
+    struct dirent *entry;
+    pid_t found = 0;
+    DIR *folder;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+    folder = opendir(path);
+    cr_assert_not_null(folder);
+    while ((entry = readdir(folder)))
+        if (atoi(entry->d_name) > pid)
+            found = atoi(entry->d_name);
+    (void)closedir(folder);
+    return found;
+}
+
+Test(monitor, a_server_whose_thread_hangs_ends_the_worker)
+{
+    struct err err = {0};
+    FD_AUTO listen_fd = server_listen(0, &err);
+    int64_t deadline = clock_ms() + PATIENCE_MS;
+    pid_t thread;
+    int status;
+
+    cr_assert_geq(listen_fd, 0, "%s", err.message);
+    rig->url[0] = '\0';
+    start_worker(listen_fd);
+    while ((thread = second_thread(worker)) == 0 && clock_ms() < deadline)
+        (void)usleep(20000);
+    cr_assert_eq(ptrace(PTRACE_SEIZE, thread, NULL, NULL), 0);
+    cr_assert_eq(ptrace(PTRACE_INTERRUPT, thread, NULL, NULL), 0);
+    cr_assert_eq(waitpid(worker, &status, 0), worker);
+    worker = 0;
+    cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == EXIT_INTERNAL, "%#x", status);
 }
 
 Test(monitor, it_serves_the_snapshot_in_every_phase)

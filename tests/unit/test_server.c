@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 static struct snapshot *snapshot;
-static struct MHD_Daemon *server;
+static struct server *server;
 static int listen_fd;
 static uint16_t port;
 
@@ -265,6 +265,59 @@ Test(server, a_client_that_opens_many_connections_does_not_keep_others_out)
     }
     cr_expect_gt(refused, 0);
     cr_expect_lt(refused, 100);
+}
+
+/* One request on a connection that stays open. */
+static bool is_answered(int fd)
+{
+    static const char request[] = "GET /livez HTTP/1.1\r\nHost: pod\r\n\r\n";
+    char answer[1024];
+    ssize_t got;
+
+    return send(fd, request, strlen(request), MSG_NOSIGNAL) > 0 &&
+           (got = recv(fd, answer, sizeof(answer) - 1, 0)) > 0 &&
+           (answer[got] = '\0', strstr(answer, " 200 ")) != NULL;
+}
+
+Test(server, a_kept_connection_outlives_a_hog_of_another_address)
+{
+    FD_AUTO kept = dial();
+    int hog[300];
+
+    cr_assert(is_answered(kept));
+    for (size_t i = 0; i < sizeof(hog) / sizeof(hog[0]); i++)
+        hog[i] = dial_from(INADDR_LOOPBACK + 1);
+    cr_expect(is_answered(kept));
+    for (size_t i = 0; i < sizeof(hog) / sizeof(hog[0]); i++)
+        fd_close(&hog[i]);
+}
+
+Test(server, among_connections_of_one_address_the_one_that_waits_longest_goes)
+{
+    int fds[65]; /* one more than there may be */
+    BUF_AUTO answer = BUF_INIT(65536);
+
+    for (size_t i = 0; i < 64; i++) {
+        fds[i] = dial();
+        cr_assert(is_answered(fds[i]));
+        (void)usleep(2000);
+    }
+    cr_expect(is_answered(fds[0]), "the oldest connection, but not the one that waits longest");
+    fds[64] = dial();
+    cr_expect(is_answered(fds[64]));
+    cr_expect_not(is_answered(fds[1]));
+    cr_expect(is_answered(fds[0]));
+    cr_expect(is_answered(fds[2]));
+    for (size_t i = 0; i < 65; i++)
+        fd_close(&fds[i]);
+}
+
+Test(server, its_thread_looks_for_work_even_when_nobody_asks)
+{
+    unsigned before = server_passes(server);
+
+    (void)usleep(2500000);
+    cr_expect_geq(server_passes(server) - before, 2);
 }
 
 Test(server, a_header_beyond_the_limit_is_refused)
