@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define MAX_CONNECTIONS 64
+#define MAX_CONNECTIONS 128
 #define REQUEST_MS 10000
 #define REQUEST_MEMORY_BYTES                                                                       \
     ((size_t)16 * 1024)     /* of each connection: header and answer's header */
@@ -27,6 +27,7 @@
 struct connection {
     int fd; /* libmicrohttpd's; -1: none */
     struct in6_addr peer;
+    int peers;        /* how many connections that peer has */
     int64_t since_ms; /* accepted, or the last answer sent */
 };
 
@@ -76,21 +77,31 @@ int server_listen(uint16_t port, struct err *err)
 /* The oldest connection of the peer that has most. */
 static struct connection *find_victim(struct server *server)
 {
-    struct connection *victim = NULL;
-    int most = 0;
+    struct connection *victim = &server->connections[0];
 
-    for (int i = 0; i < MAX_CONNECTIONS; i++) {
+    for (int i = 1; i < MAX_CONNECTIONS; i++) {
         struct connection *one = &server->connections[i];
-        int peers = 0;
 
-        for (int k = 0; k < MAX_CONNECTIONS; k++)
-            peers += IN6_ARE_ADDR_EQUAL(&server->connections[k].peer, &one->peer);
-        if (peers > most || (peers == most && one->since_ms < victim->since_ms)) {
+        if (one->peers > victim->peers ||
+            (one->peers == victim->peers && one->since_ms < victim->since_ms))
             victim = one;
-            most = peers;
-        }
     }
     return victim;
+}
+
+/* change is 1 for a connection that is new in the table, -1 for one that was just taken out. */
+static void count_peers(struct server *server, struct connection *changed, int change)
+{
+    changed->peers = 0;
+    for (int i = 0; i < MAX_CONNECTIONS; i++) {
+        struct connection *one = &server->connections[i];
+
+        if (one->fd < 0 || !IN6_ARE_ADDR_EQUAL(&one->peer, &changed->peer))
+            continue;
+        changed->peers++;
+        if (one != changed)
+            one->peers += change;
+    }
 }
 
 static struct connection *find_free(struct server *server)
@@ -163,12 +174,17 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
                           enum MHD_ConnectionNotificationCode what)
 {
     struct server *server = context;
+    struct connection *one;
 
     (void)connection;
-    if (what == MHD_CONNECTION_NOTIFY_STARTED)
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
         *place = server->accepted;
-    else
-        ((struct connection *)*place)->fd = -1;
+        count_peers(server, server->accepted, 1);
+    } else {
+        one = *place;
+        one->fd = -1;
+        count_peers(server, one, -1);
+    }
 }
 
 static void on_answered(void *context, struct MHD_Connection *connection, void **request,

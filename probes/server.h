@@ -16,9 +16,9 @@ int server_listen(uint16_t port, struct err *err);
 struct server;
 
 /* Answer requests on listen_fd in a thread of its own until server_stop(). Both snapshot and
- * listen_fd are borrowed. A connection has 10 s for each request, its answer included; there are 64
- * at most, and a new one takes the place of the oldest of the address that has most. 0, or -1 with
- * EXIT_INTERNAL. */
+ * listen_fd are borrowed. A connection has 10 s for each request, its answer included; there are
+ * 128 at most, and a new one takes the place of the oldest of the address that has most. 0, or -1
+ * with EXIT_INTERNAL. */
 int server_start(const struct snapshot *snapshot, int listen_fd, struct server **ret,
                  struct err *err);
 
