@@ -78,6 +78,8 @@ $(BUILD)/%.o: %.c Makefile
 	@echo "  CC    $<"
 	@$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
+$(BUILD)/probes/page.o: probes/page.css
+
 # Only what names the commit is built anew when it changes.
 $(BUILD)/common/version.o: ALL_CFLAGS += -DSPARKPOD_COMMIT='"$(COMMIT)"'
 $(BUILD)/common/version.o: $(BUILD)/commit

@@ -2,11 +2,15 @@
 
 #include "common/buf.h"
 #include "probes/metrics.h"
+#include "probes/page.h"
 #include "probes/status.h"
 #include "probes/verdict.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #define ANSWER_MAX_BYTES ((size_t)64 * 1024)
 
@@ -19,13 +23,13 @@ struct request {
     const struct snapshot *snapshot;
     const struct route *route;
     bool verbose;
+    char nonce[33];
 };
 
 /* A path: its answer function puts the body into out and returns the status. */
 struct route {
     const char *path;
     const char *type;
-    const char *help;
     unsigned (*answer)(const struct request *request, struct buf *out);
     enum probe probe; /* for answer_probe */
 };
@@ -49,7 +53,7 @@ static void list_checks(const struct request *request, bool ok, const char *reas
         struct snapshot_result result = snapshot_result(request->snapshot, check);
 
         if (result.asked && verdict_counts(request->route->probe, check))
-            list_item(out, snapshot_check_name(check), result.state == CHECK_READY, result.reason);
+            list_item(out, snapshot_check_name(check), result.up, result.reason);
     }
     (void)buf_printf(out, "%s check %s\n", request->route->path + 1, ok ? "passed" : "failed");
 }
@@ -83,28 +87,22 @@ static unsigned answer_metrics(const struct request *request, struct buf *out)
     return MHD_HTTP_OK;
 }
 
-static unsigned answer_index(const struct request *request, struct buf *out);
+static unsigned answer_page(const struct request *request, struct buf *out)
+{
+    (void)page_write(request->snapshot, request->nonce, out);
+    return MHD_HTTP_OK;
+}
 
 static const struct route routes[] = {
-    {"/", TEXT_TYPE, "this list", answer_index, 0},
-    {"/livez", TEXT_TYPE, "200 unless a restart would help", answer_probe, PROBE_LIVE},
-    {"/readyz", TEXT_TYPE, "200 while clients can be served", answer_probe, PROBE_READY},
-    {"/startupz", TEXT_TYPE, "200 once the service has come up", answer_probe, PROBE_STARTUP},
-    {"/status", JSON_TYPE, "all that is known, as JSON", answer_status, 0},
-    {"/metrics", METRICS_CONTENT_TYPE, "the same for Prometheus", answer_metrics, 0},
+    {"/", PAGE_CONTENT_TYPE, answer_page, 0},
+    {"/livez", TEXT_TYPE, answer_probe, PROBE_LIVE},
+    {"/readyz", TEXT_TYPE, answer_probe, PROBE_READY},
+    {"/startupz", TEXT_TYPE, answer_probe, PROBE_STARTUP},
+    {"/status", JSON_TYPE, answer_status, 0},
+    {"/metrics", METRICS_CONTENT_TYPE, answer_metrics, 0},
 };
 
 #define ROUTES (sizeof(routes) / sizeof(routes[0]))
-
-static unsigned answer_index(const struct request *request, struct buf *out)
-{
-    (void)buf_printf(out, "sparkpod %s: %s\n\n", snapshot_role(request->snapshot),
-                     phase_name(snapshot_phase(request->snapshot)));
-    for (size_t i = 0; i < ROUTES; i++)
-        (void)buf_printf(out, "%-10s  %s\n", routes[i].path, routes[i].help);
-    (void)buf_add_str(out, "\nWith ?verbose the probes list what was checked.\n");
-    return MHD_HTTP_OK;
-}
 
 static const struct route *find_route(const char *path)
 {
@@ -116,8 +114,9 @@ static const struct route *find_route(const char *path)
 }
 
 static enum MHD_Result send_answer(struct MHD_Connection *connection, unsigned status,
-                                   const char *type, struct buf *body)
+                                   const char *type, const char *nonce, struct buf *body)
 {
+    char policy[sizeof(PAGE_POLICY) + 32];
     size_t len = body->len;
     char *data = buf_steal(body);
     struct MHD_Response *response =
@@ -130,6 +129,10 @@ static enum MHD_Result send_answer(struct MHD_Connection *connection, unsigned s
     }
     (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
     (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+    (void)MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    (void)snprintf(policy, sizeof(policy), PAGE_POLICY, nonce);
+    if (strcmp(type, PAGE_CONTENT_TYPE) == 0)
+        (void)MHD_add_response_header(response, "Content-Security-Policy", policy);
     if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
         (void)MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, METHODS);
     result = MHD_queue_response(connection, status, response);
@@ -148,10 +151,14 @@ enum MHD_Result answer_request(const struct snapshot *snapshot, struct MHD_Conne
                                const char *path, const char *method)
 {
     BUF_AUTO body = BUF_INIT(ANSWER_MAX_BYTES);
-    struct request request = {snapshot, find_route(path), is_verbose(connection)};
+    struct request request = {snapshot, find_route(path), is_verbose(connection), ""};
     const char *type = TEXT_TYPE;
+    uint64_t random[2] = {0};
     unsigned status;
 
+    (void)!getrandom(random, sizeof(random), 0);
+    (void)snprintf(request.nonce, sizeof(request.nonce), "%016" PRIx64 "%016" PRIx64, random[0],
+                   random[1]);
     if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
         status = MHD_HTTP_METHOD_NOT_ALLOWED;
         (void)buf_add_str(&body, "only " METHODS "\n");
@@ -162,5 +169,5 @@ enum MHD_Result answer_request(const struct snapshot *snapshot, struct MHD_Conne
         status = request.route->answer(&request, &body);
         type = request.route->type;
     }
-    return buf_failed(&body) ? MHD_NO : send_answer(connection, status, type, &body);
+    return buf_failed(&body) ? MHD_NO : send_answer(connection, status, type, request.nonce, &body);
 }
