@@ -27,35 +27,27 @@ struct mood {
     char reason[VERDICT_REASON_BYTES];
 };
 
-static const char *const check_meanings[SNAPSHOT_CHECKS] = {
-    [SNAPSHOT_ALIVE] = "The service answers on the connection that is kept.",
-    [SNAPSHOT_UI] = "The Spark UI answers.",
-    [SNAPSHOT_USABLE] = "A new client can be served.",
+static const struct {
+    const char *title, *meaning;
+} checks[SNAPSHOT_CHECKS] = {
+    [SNAPSHOT_ALIVE] = {"Alive", "The service answers on the connection that is kept."},
+    [SNAPSHOT_UI] = {"UI", "The Spark UI answers."},
+    [SNAPSHOT_USABLE] = {"Usable", "A new client can be served."},
 };
 
 /* Everything that is not ours passes here. */
 static void put_text(struct buf *out, const char *text)
 {
+    static const char *const entities[128] = {
+        ['&'] = "&amp;", ['<'] = "&lt;", ['>'] = "&gt;", ['"'] = "&quot;", ['\''] = "&#39;"};
+
     for (; *text; text++) {
-        switch (*text) {
-        case '&':
-            (void)buf_add_str(out, "&amp;");
-            break;
-        case '<':
-            (void)buf_add_str(out, "&lt;");
-            break;
-        case '>':
-            (void)buf_add_str(out, "&gt;");
-            break;
-        case '"':
-            (void)buf_add_str(out, "&quot;");
-            break;
-        case '\'':
-            (void)buf_add_str(out, "&#39;");
-            break;
-        default:
+        const char *entity = *text > 0 ? entities[(unsigned char)*text] : NULL;
+
+        if (entity)
+            (void)buf_add_str(out, entity);
+        else
             (void)buf_add_char(out, *text);
-        }
     }
 }
 
@@ -255,20 +247,36 @@ static int height_of(int64_t us)
     return 1 + (us > 3000) + (us > 10000) + (us > 100000) + (us > 1000000);
 }
 
+/* Failures before the service was usable are what a start looks like. */
+static const struct {
+    const char *class, *word;
+} outcomes[] = {{"t", "good"}, {"f t", "failed"}, {"s t", "not up yet"}};
+
+static int outcome_of(const struct snapshot_tick *tick, int64_t serving_ms)
+{
+    if (tick->passed)
+        return 0;
+    return serving_ms && tick->at_ms >= serving_ms ? 1 : 2;
+}
+
 static void put_ticks(struct buf *out, const struct snapshot *snapshot, enum snapshot_check check)
 {
+    int64_t serving_ms = snapshot_phase_began_ms(snapshot, PHASE_SERVING);
     struct snapshot_tick ticks[SNAPSHOT_TICKS];
-    size_t count = snapshot_ticks(snapshot, check, ticks), failed = 0;
+    size_t count = snapshot_ticks(snapshot, check, ticks), sums[3] = {0};
 
     for (size_t i = 0; i < count; i++)
-        failed += !ticks[i].passed;
+        sums[outcome_of(&ticks[i], serving_ms)]++;
     (void)buf_printf(out,
-                     "<p class=\"ticks\" role=\"img\" aria-label=\"The last %zu results: %zu good, "
-                     "%zu failed\">",
-                     count, count - failed, failed);
+                     "<p class=\"ticks\" role=\"img\" aria-label=\"The last %zu results: %zu %s, "
+                     "%zu %s, %zu %s\">",
+                     count, sums[0], outcomes[0].word, sums[1], outcomes[1].word, sums[2],
+                     outcomes[2].word);
     for (size_t i = 0; i < count; i++) {
-        (void)buf_printf(out, "<i class=\"%s%d\" title=\"%s, ", ticks[i].passed ? "t" : "f t",
-                         height_of(ticks[i].latency_us), ticks[i].passed ? "good" : "failed");
+        int outcome = outcome_of(&ticks[i], serving_ms);
+
+        (void)buf_printf(out, "<i class=\"%s%d\" title=\"%s, ", outcomes[outcome].class,
+                         height_of(ticks[i].latency_us), outcomes[outcome].word);
         put_latency(out, ticks[i].latency_us);
         (void)buf_add_str(out, ", ");
         put_ago(out, ticks[i].at_ms);
@@ -280,11 +288,11 @@ static void put_ticks(struct buf *out, const struct snapshot *snapshot, enum sna
 static void put_check(struct buf *out, const struct snapshot *snapshot, enum snapshot_check check,
                       const struct snapshot_result *result)
 {
-    (void)buf_add_str(out, "<article>\n<h3>");
-    put_name(out, snapshot_check_name(check));
-    (void)buf_printf(out, " <span class=\"badge %s\">%s</span></h3>\n<p class=\"hint\">%s</p>\n",
-                     result->up ? "good" : "bad", result->up ? "good" : "failed",
-                     check_meanings[check]);
+    (void)buf_printf(out,
+                     "<article>\n<h3>%s <span class=\"badge %s\">%s</span></h3>\n"
+                     "<p class=\"hint\">%s</p>\n",
+                     checks[check].title, result->up ? "good" : "bad",
+                     result->up ? "good" : "failed", checks[check].meaning);
     put_ticks(out, snapshot, check);
     (void)buf_add_str(out, "<p class=\"last\">");
     if (result->latency_us >= 0) {

@@ -6,6 +6,7 @@
 #include <libxml/xpath.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct snapshot *make(void)
 {
@@ -99,6 +100,7 @@ Test(page, each_situation_has_its_title_and_its_reason)
     snapshot_set_phase(snapshot, PHASE_SERVING);
     put(snapshot, SNAPSHOT_ALIVE, CHECK_READY, "Spark SQL");
     render(snapshot, &page);
+    cr_expect_not(has(&page, "The Spark UI answers"), "what was not asked is not shown");
     cr_expect(has(&page, "<h1>Serving</h1>\n<p class=\"why\">clients are served</p>"));
     put(snapshot, SNAPSHOT_USABLE, CHECK_RETRY, "timed out after 5.0s");
     render(snapshot, &page);
@@ -150,18 +152,23 @@ Test(page, every_result_is_a_tick_and_the_row_is_told_in_words)
     BUF_AUTO page = BUF_INIT(65536);
     xmlDoc *document;
 
+    put(snapshot, SNAPSHOT_USABLE, CHECK_RETRY, "refused");
+    (void)usleep(1100000); /* when a tick was is known to the second */
     snapshot_set_phase(snapshot, PHASE_SERVING);
+    (void)usleep(1100000);
     for (int i = 0; i < 40; i++)
         put(snapshot, SNAPSHOT_ALIVE, i % 4 ? CHECK_READY : CHECK_RETRY, "answer");
     put(snapshot, SNAPSHOT_UI, CHECK_READY, "answer");
     render(snapshot, &page);
-    cr_expect(has(&page, "aria-label=\"The last 30 results: 23 good, 7 failed\""));
+    cr_expect(has(&page, "aria-label=\"The last 30 results: 23 good, 7 failed, 0 not up yet\""));
+    cr_expect(has(&page, "aria-label=\"The last 1 results: 0 good, 0 failed, 1 not up yet\""));
     document = parse(&page);
     cr_assert_not_null(document);
-    cr_expect_eq(count(document, "//article"), 2, "what was not asked is not shown");
+    cr_expect_eq(count(document, "//article"), 3);
     cr_expect_eq(count(document, "//article[1]//i"), 30);
     cr_expect_eq(count(document, "//article[1]//i[starts-with(@class, 'f ')]"), 7);
     cr_expect_eq(count(document, "//article[2]//i"), 1);
+    cr_expect_eq(count(document, "//article[3]//i[@class='s t1' or @class='s t2']"), 1);
     xmlFreeDoc(document);
 }
 
