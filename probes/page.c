@@ -13,12 +13,12 @@
 
 #define REFRESH_S 3
 
-/* The file as it is in the tree. */
+/* The file as it is in the tree, as a string. */
 __asm__(".pushsection .rodata\n"
         "page_css: .incbin \"probes/page.css\"\n"
-        "page_css_end: .byte 0\n"
+        ".byte 0\n"
         ".popsection\n");
-extern const char page_css[], page_css_end[] __attribute__((visibility("hidden")));
+extern const char page_css[] __attribute__((visibility("hidden")));
 
 /* How things are, in one word for people and one class for the style sheet. */
 struct mood {
@@ -125,7 +125,7 @@ static void put_head(struct buf *out, const struct snapshot *snapshot, const str
     (void)buf_add_str(out, " – ");
     put_text(out, snapshot_role(snapshot));
     (void)buf_printf(out, "</title>\n<style nonce=\"%s\">\n", nonce);
-    (void)buf_add(out, page_css, (size_t)(page_css_end - page_css));
+    (void)buf_add_str(out, page_css);
     (void)buf_printf(out, "</style>\n</head>\n<body class=\"%s\">\n", mood->class);
 }
 

@@ -139,7 +139,7 @@ static void take_peer(const struct sockaddr_storage *address, struct in6_addr *r
 static void accept_some(struct server *server)
 {
     for (int i = 0; i < ACCEPTED_AT_ONCE; i++) {
-        struct sockaddr_storage address;
+        struct sockaddr_storage address = {0};
         socklen_t size = sizeof(address);
         int fd = accept4(server->listen_fd, (struct sockaddr *)&address, &size,
                          SOCK_CLOEXEC | SOCK_NONBLOCK);

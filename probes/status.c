@@ -26,17 +26,19 @@ static json_t *json_checks(const struct snapshot *snapshot)
 
     for (enum snapshot_check check = 0; check < SNAPSHOT_CHECKS; check++) {
         struct snapshot_result result = snapshot_result(snapshot, check);
-        json_t *one;
+        json_t *one, *latency;
 
         if (!result.asked)
             continue;
+        latency =
+            result.latency_us < 0 ? json_null() : json_real((double)result.latency_us / 1000000);
         /* clang-format off */
-        one = json_pack("{s:b, s:s, s:i, s:s, s:f, s:f, s:I, s:I}",
+        one = json_pack("{s:b, s:s, s:i, s:s, s:o, s:f, s:I, s:I}",
                         "up", result.up,
                         "state", snapshot_state_name(result.state),
                         "in_a_row", abs(result.streak),
                         "reason", result.reason,
-                        "latency_seconds", result.latency_us < 0 ? 0.0 : (double)result.latency_us / 1000000,
+                        "latency_seconds", latency,
                         "age_seconds", seconds_since(result.at_ms),
                         "passed", (json_int_t)result.passed,
                         "failed", (json_int_t)result.failed);
