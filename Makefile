@@ -140,7 +140,7 @@ integration-release: static
 	@deps/install test
 	@SPARKPOD=build/release/sparkpod $(PYTEST) tests/integration/test_battery.py \
 	    tests/integration/test_pid1.py tests/integration/test_command_line.py \
-	    tests/integration/test_render_*.py
+	    tests/integration/test_render_*.py tests/integration/test_server.py
 
 # PID 1 under sanitizers.
 integration-asan:

@@ -247,6 +247,8 @@ static void *serve(void *context)
     while (!fds[2].revents) {
         if (poll(fds, sizeof(fds) / sizeof(fds[0]), poll_timeout(server)) < 0 && errno != EINTR)
             break;
+        if (fds[0].revents & ~POLLIN)
+            break;
         if (fds[0].revents)
             accept_some(server);
         if (MHD_run(server->http) != MHD_YES)
