@@ -162,8 +162,8 @@ def test_the_page_shows_a_whole_life(
     pod.term()
     pod.wait_until(lambda: re.search("<b>[0-9]+</b> statements? still running", page()) is not None)
     take_pictures("draining", pod.port, 1190)
-    assert client.wait() == 0
-    assert pod.wait(60) == 0
+    assert client.wait(120) == 0
+    assert pod.wait(120) == 0
 
 
 def test_what_the_policy_forbids_would_be_on_the_console() -> None:
