@@ -14,8 +14,7 @@
 
 #define MOST_LINKS 40 /* as in Linux */
 
-/* Explain errno for a path that could not be written. */
-static int write_err(struct err *err, const char *path)
+int write_explain(struct err *err, const char *path)
 {
     static const struct {
         int number;
@@ -92,7 +91,7 @@ static int set_path(struct write_file *file, struct err *err)
     if (path)
         errno = ELOOP;
     free(path);
-    return write_err(err, file->target);
+    return write_explain(err, file->target);
 }
 
 /* Set the folder, "." and "/" included, and the path to stage under; NULL without memory. */
@@ -109,12 +108,14 @@ static void set_temp(struct write_file *file)
         file->temp = NULL;
 }
 
-/* 0600 without what the old file's owner may not do. */
-static mode_t new_mode(const char *target)
+/* Unless one was asked for: 0600 without what the old file's owner may not do. */
+static mode_t new_mode(const struct write_file *file)
 {
     struct stat status;
 
-    if (lstat(target, &status) == 0 && S_ISREG(status.st_mode) && status.st_mode & 0400)
+    if (file->mode)
+        return file->mode;
+    if (lstat(file->path, &status) == 0 && S_ISREG(status.st_mode) && status.st_mode & 0400)
         return status.st_mode & 0600;
     return 0600;
 }
@@ -125,7 +126,7 @@ static int write_temp(const struct write_file *file)
 
     (void)unlink(file->temp); /* what a killed run left */
     fd = open(file->temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0 || fchmod(fd, new_mode(file->path)) < 0 ||
+    if (fd < 0 || fchmod(fd, new_mode(file)) < 0 ||
         fd_write_all(fd, buf_str(&file->content), file->content.len) < 0)
         return -1;
     return fsync(fd);
@@ -159,9 +160,9 @@ int write_stage(struct write_file *file, struct err *err)
     if (!file->folder || !file->temp)
         return err_set(err, EXIT_INTERNAL, "out of memory");
     if (write_temp(file) < 0)
-        return write_err(err, file->folder);
+        return write_explain(err, file->folder);
     if (is_mounted_read_only(file->path))
-        return write_err(err, file->path);
+        return write_explain(err, file->path);
     return 0;
 }
 
@@ -176,7 +177,7 @@ static int write_in_place(const struct write_file *file)
 {
     FD_AUTO fd = open(file->path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
 
-    if (fd < 0 || reserve(fd, file->content.len) < 0 || fchmod(fd, new_mode(file->path)) < 0 ||
+    if (fd < 0 || reserve(fd, file->content.len) < 0 || fchmod(fd, new_mode(file)) < 0 ||
         fd_write_all(fd, buf_str(&file->content), file->content.len) < 0 ||
         ftruncate(fd, (off_t)file->content.len) < 0)
         return -1;
@@ -196,10 +197,10 @@ int write_commit(struct write_file *file, struct buf *warnings, struct err *err)
     if (rename(file->temp, file->path) == 0) {
         free(file->temp);
         file->temp = NULL;
-        return sync_folder(file->folder) < 0 ? write_err(err, file->folder) : 0;
+        return sync_folder(file->folder) < 0 ? write_explain(err, file->folder) : 0;
     }
     if (errno != EBUSY || write_in_place(file) < 0)
-        return write_err(err, file->path);
+        return write_explain(err, file->path);
     (void)buf_printf(warnings,
                      "%s is a mount of its own and was written in place, not atomically: mount its "
                      "folder instead\n",

@@ -1,5 +1,5 @@
 /* The subcommands: each takes its own arguments (argv[0] is its name) and returns the exit status.
- * What needs no PID 1 is in tools.c and preflight.c, what starts one in pod.c. */
+ * What needs no PID 1 is in tools.c, preflight.c and install.c, what starts one in pod.c. */
 #ifndef SPARKPOD_ENTRYPOINT_COMMANDS_H
 #define SPARKPOD_ENTRYPOINT_COMMANDS_H
 
@@ -23,6 +23,7 @@ int command_wait(const struct invocation *invocation);
 int command_probe(const struct invocation *invocation);
 int command_preflight(const struct invocation *invocation);
 int command_config(const struct invocation *invocation);
+int command_install(const struct invocation *invocation);
 int command_version(const struct invocation *invocation);
 
 /* Log the error and return its status. */

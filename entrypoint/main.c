@@ -72,6 +72,10 @@ static const struct subcommand {
      "settings or configuration; 65 templates; 77 permission or credentials.\n"},
     {"config", "[--config FILE] [--format ini|json]", command_config,
      "show every setting and where it comes from", ""},
+    {"install", "DIR", command_install, "copy this binary to DIR/sparkpod",
+     "For an init container, so that a stock image runs it. DIR is made if its parent is there. "
+     "The\n"
+     "file appears whole (mode 755) or not at all; nothing is written if it is there already.\n"},
     {"version", "", command_version, "show the commit and the versions of the linked libraries",
      ""},
     {"help", "[COMMAND]", command_help, "show this, or the help of one command", ""},

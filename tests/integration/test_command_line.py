@@ -23,7 +23,7 @@ def test_help_lists_every_subcommand_and_explains_each() -> None:
     names = set(re.findall(r"^  sparkpod ([a-z-]+) ", usage.stdout, re.MULTILINE))
     assert names >= {
         *("thrift-server", "metastore", "run", "render", "wait"),
-        *("probe", "check", "config", "version", "help"),
+        *("probe", "check", "config", "install", "version", "help"),
     }
     for name in names - {"executor"}:
         explained = rig.run_sparkpod("help", name)
