@@ -126,6 +126,20 @@ Test(write, replaces_all_files_and_leaves_nothing_else)
     cr_expect_eq(warnings.len, 0);
 }
 
+Test(write, sets_the_mode_that_is_asked_for)
+{
+    struct write_file file = {.target = "conf/a", .mode = 0755, .content = BUF_INIT(16)};
+    BUF_AUTO warnings = BUF_INIT(4096);
+    struct err err;
+
+    put_file("conf/a", "old", 0400);
+    umask(077);
+    cr_assert(buf_add_str(&file.content, "new") == 0);
+    cr_assert(write_stage(&file, &err) == 0 && write_commit(&file, &warnings, &err) == 0);
+    write_free(&file);
+    expect_file("conf/a", "new", 0755);
+}
+
 Test(write, keeps_a_stricter_mode)
 {
     BUF_AUTO warnings = BUF_INIT(4096);
