@@ -7,15 +7,21 @@
 #   fuzz      clang with libFuzzer, AddressSanitizer and UBSan
 #   release   musl, everything static: what ships
 
+# ARCH is the architecture of the release binary where it is not this machine's: arm64.
+
 FLAVOUR ?= dev
-BUILD := build/$(FLAVOUR)
+override ARCH := $(filter-out $(shell dpkg --print-architecture 2>/dev/null),$(ARCH))
+BUILD := build/$(FLAVOUR)$(ARCH:%=-%)
+RELEASE := build/release$(ARCH:%=-%)
 MODULES := common confgen probes entrypoint
 SOURCES := $(sort $(foreach module,$(MODULES),$(wildcard $(module)/*.c)))
 FUZZ_SOURCES := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 UNIT_SOURCES := $(sort $(wildcard tests/unit/test_*.c))
 # Debian's own Python, which has Debian's pytest; nothing is written into the tree.
 PYTEST := PYTHONDONTWRITEBYTECODE=1 /usr/bin/python3 -m pytest -q -p no:cacheprovider
-COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+# What `make sources` packs knows its commit.
+COMMIT := $(shell cat deps/sources/commit 2>/dev/null || git rev-parse --short=12 HEAD 2>/dev/null || \
+    echo unknown)
 
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wswitch-enum \
             -Wformat=2 -Wwrite-strings -Werror
@@ -30,12 +36,12 @@ CFLAGS_release := -Os -ffunction-sections -fdata-sections -ffile-prefix-map=$(CU
 LDFLAGS_asan := -fsanitize=address,undefined
 LDFLAGS_coverage := --coverage
 LDFLAGS_fuzz := -fsanitize=fuzzer,address,undefined
-LDFLAGS_release := -static -Wl,--gc-sections,-z,relro,-z,now,-z,noexecstack,--build-id=none -s
+LDFLAGS_release := -static -Wl,-Map=$(BUILD)/sparkpod.map,--gc-sections,-z,relro,-z,now,-z,noexecstack,--build-id=none -s
 
 ifeq ($(FLAVOUR),release)
-CC := musl-gcc
-STATIC_PREFIX = $(eval STATIC_PREFIX := $$(shell deps/build-static))$(STATIC_PREFIX)
-LIB_CFLAGS = $(shell cat $(STATIC_PREFIX)/compile.flags)
+STATIC_PREFIX = $(eval STATIC_PREFIX := $$(shell deps/build-static $(ARCH)))$(STATIC_PREFIX)
+CC = $(STATIC_PREFIX)/bin/cc
+AR = $(STATIC_PREFIX)/bin/ar
 LIBS = $(shell cat $(STATIC_PREFIX)/link.flags)
 else
 LIB_CFLAGS = $(eval LIB_CFLAGS := $$(shell pkg-config --cflags $(PACKAGES)))$(LIB_CFLAGS)
@@ -45,7 +51,8 @@ CC := clang
 endif
 endif
 
-ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -I. $(WARNINGS) -fstack-protector-strong \
+# char has a sign everywhere, as where the tests run.
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -I. $(WARNINGS) -fstack-protector-strong -fsigned-char \
              $(CFLAGS_$(FLAVOUR)) $(LIB_CFLAGS) $(CFLAGS)
 OBJECTS := $(SOURCES:%.c=$(BUILD)/%.o)
 LIBRARY := $(BUILD)/sparkpod.a
@@ -53,7 +60,8 @@ UNIT_TESTS := $(UNIT_SOURCES:tests/unit/%.c=$(BUILD)/unit/%)
 FUZZ_TARGETS := $(FUZZ_SOURCES:tests/fuzz/%.c=$(BUILD)/%)
 
 .PHONY: all help install-build binary run check unit asan coverage integration integration-release \
-        integration-asan static bench bench-init fuzz fuzz-targets lint format clean
+        integration-arm64 \
+        integration-asan static sbom sources bench bench-init fuzz fuzz-targets lint format clean
 
 all: install-build ## build build/dev/sparkpod (the default)
 	@$(MAKE) --no-print-directory binary
@@ -71,7 +79,7 @@ $(BUILD)/sparkpod: $(BUILD)/entrypoint/main.o $(LIBRARY)
 	@$(CC) $(LDFLAGS_$(FLAVOUR)) -o $@ $^ $(LIBS)
 
 $(LIBRARY): $(filter-out %/main.o,$(OBJECTS))
-	@rm -f $@ && ar rcsD $@ $^
+	@rm -f $@ && $(AR) rcsD $@ $^
 
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -79,6 +87,10 @@ $(BUILD)/%.o: %.c Makefile
 	@$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/probes/page.o: probes/page.css
+
+ifeq ($(FLAVOUR),release)
+$(OBJECTS): deps/lock deps/build-static
+endif
 
 # Only what names the commit is built anew when it changes.
 $(BUILD)/common/version.o: ALL_CFLAGS += -DSPARKPOD_COMMIT='"$(COMMIT)"'
@@ -140,7 +152,15 @@ integration-release: static
 	@deps/install test
 	@SPARKPOD=build/release/sparkpod $(PYTEST) tests/integration/test_battery.py \
 	    tests/integration/test_pid1.py tests/integration/test_command_line.py \
-	    tests/integration/test_render_*.py tests/integration/test_server.py
+	    tests/integration/test_install.py tests/integration/test_render_*.py \
+	    tests/integration/test_server.py
+
+# What needs neither JVM nor strace is run against the one for linux/arm64, under QEMU.
+integration-arm64:
+	@deps/install test arm64
+	@$(MAKE) --no-print-directory ARCH=arm64 static
+	@SPARKPOD=tests/rig/sparkpod-arm64 $(PYTEST) tests/integration/test_command_line.py \
+	    tests/integration/test_render_faults.py
 
 # PID 1 under sanitizers.
 integration-asan:
@@ -148,10 +168,21 @@ integration-asan:
 	@$(MAKE) --no-print-directory FLAVOUR=asan binary
 	@SPARKPOD=build/asan/sparkpod $(PYTEST) tests/integration/test_battery.py
 
-static: ## build build/release/sparkpod: musl, static, checked
-	@deps/install static
-	@$(MAKE) --no-print-directory FLAVOUR=release binary
-	@deps/verify-static build/release/sparkpod
+static: ## build build/release/sparkpod: musl, static, checked (ARCH=arm64: build/release-arm64)
+	@deps/install static $(ARCH)
+	@$(MAKE) --no-print-directory FLAVOUR=release $(RELEASE)/sparkpod.cdx.json
+	@deps/verify-static $(RELEASE)/sparkpod
+
+# Beside it: what is linked in (CycloneDX), and the licence of each part.
+$(BUILD)/sparkpod.cdx.json: $(BUILD)/sparkpod deps/sbom
+	@rm -rf $(BUILD)/licenses && cp -r $(STATIC_PREFIX)/share/licenses $(BUILD)
+	@install -D -m 644 LICENSE $(BUILD)/licenses/sparkpod/LICENSE
+	@deps/sbom $(STATIC_PREFIX) $(BUILD)/sparkpod.map $< $(COMMIT) > $@.new && mv $@.new $@
+
+sbom: static ## build/release/sparkpod.cdx.json: what is linked in, and build/release/licenses
+
+sources: static ## build/release/sparkpod-….tar: the exact sources, to build and relink the same
+	@deps/pack-sources "$$(deps/build-static $(ARCH))" $(RELEASE)
 
 bench: static ## speed and memory, beside peers, as ratios
 	@deps/install bench run
