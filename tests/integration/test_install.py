@@ -121,7 +121,7 @@ def test_what_is_no_place_to_write_is_told_with_a_fitting_status(work: pathlib.P
         ("file", 78, "Not a directory"),
         ("file/bin", 78, "Not a directory"),
         ("full", 78, "is not a regular file"),
-        ("n" * 300, 70, "File name too long"),
+        ("n" * 300, 70, "File ?name too long"),
     ):
         run = rig.run_sparkpod("install", str(work / folder))
         assert run.returncode == status, run.stderr
