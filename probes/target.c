@@ -1,13 +1,14 @@
 #include "probes/target.h"
 
+#include "probes/postgres_url.h"
+#include "probes/target_parts.h"
+
 #include <curl/curl.h>
-#include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define HTTP_TRANSPORT_PORT 10001
-#define URL_MAX_BYTES 8192
 
 struct scheme {
     const char *prefix;
@@ -22,10 +23,11 @@ static int no_memory(struct err *err)
     return err_set(err, EXIT_INTERNAL, "out of memory");
 }
 
-static int refuse_password(struct err *err)
+int target_refuse_password(struct err *err)
 {
     return err_set(err, EXIT_USAGE,
-                   "a password does not belong in a URL: set it in the environment or a file");
+                   "a password does not belong in a URL: set it beside it (PGPASSWORD, or "
+                   "javax.jdo.option.ConnectionPassword)");
 }
 
 /* The next "name=value" of *rest; value is "" where there is none. NULL at the end. */
@@ -49,8 +51,7 @@ static char *cut(char *text, const char *stops)
 
 /* ---- hosts ---- */
 
-/* 0 for what is not a port. */
-static uint16_t read_port(const char *text)
+uint16_t target_read_port(const char *text)
 {
     unsigned long port = 0;
 
@@ -59,7 +60,7 @@ static uint16_t read_port(const char *text)
     return *text || port > UINT16_MAX ? 0 : (uint16_t)port;
 }
 
-static int add_host(struct target *target, const char *name, uint16_t port, struct err *err)
+int target_add_host(struct target *target, const char *name, uint16_t port, struct err *err)
 {
     struct target_host *host = &target->hosts[target->host_count];
     size_t len = strlen(name);
@@ -83,12 +84,12 @@ static void free_curl_url(CURLU **url)
 }
 
 /* "" where url has no such part. */
-static const char *copy_part(CURLU *url, CURLUPart part, char ret[static URL_MAX_BYTES])
+static const char *copy_part(CURLU *url, CURLUPart part, char ret[static TARGET_MAX_URL_BYTES])
 {
     char *text = NULL;
 
     (void)curl_url_get(url, part, &text, part == CURLUPART_USER ? CURLU_URLDECODE : 0);
-    (void)snprintf(ret, URL_MAX_BYTES, "%s", text ? text : "");
+    (void)snprintf(ret, TARGET_MAX_URL_BYTES, "%s", text ? text : "");
     curl_free(text);
     return ret;
 }
@@ -97,7 +98,7 @@ static const char *copy_part(CURLU *url, CURLUPart part, char ret[static URL_MAX
 static int take_host(const char *text, uint16_t port, struct target *ret, struct err *err)
 {
     __attribute__((cleanup(free_curl_url))) CURLU *url = curl_url();
-    char part[URL_MAX_BYTES + sizeof("http://")];
+    char part[TARGET_MAX_URL_BYTES + sizeof("http://")];
     CURLUcode code;
 
     (void)snprintf(part, sizeof(part), "http://%s", text);
@@ -105,14 +106,14 @@ static int take_host(const char *text, uint16_t port, struct target *ret, struct
     if (code != CURLUE_OK)
         return err_set(err, EXIT_USAGE, "%s", curl_url_strerror(code));
     if (*copy_part(url, CURLUPART_PASSWORD, part))
-        return refuse_password(err);
+        return target_refuse_password(err);
     if (*copy_part(url, CURLUPART_USER, part) && target_set_login(ret, part, NULL) < 0)
         return no_memory(err);
     if (*copy_part(url, CURLUPART_PORT, part))
-        port = read_port(part);
+        port = target_read_port(part);
     (void)copy_part(url, CURLUPART_HOST, part);
     part[strcspn(part, "]")] = '\0';
-    return add_host(ret, part + (*part == '['), port, err);
+    return target_add_host(ret, part + (*part == '['), port, err);
 }
 
 /* ---- one function per kind of URL ---- */
@@ -167,7 +168,7 @@ static int take_hive_variable(const char *name, const char *value, struct target
                               struct err *err)
 {
     if (strcmp(name, "password") == 0)
-        return refuse_password(err);
+        return target_refuse_password(err);
     if (strcmp(name, "serviceDiscoveryMode") == 0)
         return err_set(err, EXIT_USAGE, "%s is not supported: name the server itself", name);
     if (strcmp(name, "user") == 0 && target_set_login(ret, value, NULL) < 0)
@@ -206,136 +207,26 @@ static int parse_hive2(const struct scheme *scheme, char *rest, struct target *r
     return parse_list(&actual, rest, ret, err);
 }
 
-/* ---- PostgreSQL: libpq's own parser ---- */
-
-static void free_options(PQconninfoOption **options)
-{
-    PQconninfoFree(*options);
-}
-
-/* NULL for what is not set. */
-static char *get_option(const PQconninfoOption *options, const char *keyword)
-{
-    for (; options->keyword; options++)
-        if (strcmp(options->keyword, keyword) == 0)
-            return options->val && *options->val ? options->val : NULL;
-    return NULL;
-}
-
-/* libpq's lists; one port serves all hosts, an empty one is the default. */
-static int take_postgres_hosts(char *hosts, char *ports, uint16_t default_port, struct target *ret,
-                               struct err *err)
-{
-    bool several_ports = ports && strchr(ports, ',');
-    const char *name, *port = "";
-
-    if (!hosts)
-        return err_set(err, EXIT_USAGE, "no host");
-    while ((name = strsep(&hosts, ","))) {
-        if (ports)
-            port = strsep(&ports, ",");
-        else if (several_ports)
-            return err_set(err, EXIT_USAGE, "more hosts than ports");
-        if (add_host(ret, name, *port ? read_port(port) : default_port, err) < 0)
-            return -1;
-    }
-    return 0;
-}
-
-/* libpq's texts can quote a password; those about a query parameter name it and no more. */
-static int blame_uri(char *message, struct err *err)
-{
-    bool harmless = message && strstr(message, "query parameter");
-
-    if (harmless)
-        message[strcspn(message, "\n")] = '\0';
-    err_set(err, EXIT_USAGE, "%s", harmless ? message : "not a PostgreSQL URI");
-    PQfreemem(message);
-    return -1;
-}
-
-static int take_uri(const struct scheme *scheme, const char *uri, struct target *ret,
-                    struct err *err)
-{
-    char *message = NULL;
-    __attribute__((cleanup(free_options))) PQconninfoOption *options =
-        PQconninfoParse(uri, &message);
-
-    if (!options)
-        return blame_uri(message, err);
-    if (get_option(options, "password") || get_option(options, "sslpassword"))
-        return refuse_password(err);
-    if (get_option(options, "service"))
-        return err_set(err, EXIT_USAGE, "service files are not read");
-    ret->conninfo = strdup(uri);
-    if (!ret->conninfo || target_set_login(ret, get_option(options, "user"), NULL) < 0)
-        return no_memory(err);
-    return take_postgres_hosts(get_option(options, "host"), get_option(options, "port"),
-                               scheme->port, ret, err);
-}
-
 static int parse_postgres(const struct scheme *scheme, char *rest, struct target *ret,
                           struct err *err)
 {
-    char uri[URL_MAX_BYTES + sizeof("postgresql://")];
-
-    (void)snprintf(uri, sizeof(uri), "postgresql://%s", rest);
-    return take_uri(scheme, uri, ret, err);
+    (void)scheme;
+    return postgres_parse_uri(rest, ret, err);
 }
 
-/* Append one parameter of pgjdbc as libpq knows it; what is for the driver alone is dropped. */
-static void put_parameter(struct buf *uri, const char *name, const char *value)
-{
-    static const char *const names[][2] = {
-        {"user", "user="},
-        {"sslmode", "sslmode="},
-        {"sslrootcert", "sslrootcert="},
-        {"currentSchema", "options=-csearch_path%3D"},
-    };
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (strcmp(name, names[i][0]) != 0)
-            continue;
-        (void)buf_printf(uri, "&%s", names[i][1]);
-        for (; *value; value++) /* java.net.URLDecoder reads '+' as a blank, libpq does not */
-            (void)(*value == '+' ? buf_add_str(uri, "%20") : buf_add_char(uri, *value));
-    }
-}
-
-/* https://jdbc.postgresql.org/documentation/use: ssl=true alone means verify-full there. */
 static int parse_jdbc_postgres(const struct scheme *scheme, char *rest, struct target *ret,
                                struct err *err)
 {
-    BUF_AUTO uri = BUF_INIT(4 * URL_MAX_BYTES);
-    char *parameters = cut(rest, "?");
-    size_t plain = strlen("postgresql://") + strlen(rest);
-    const char *name, *value;
-    bool tls = false, has_mode = false;
-
-    (void)buf_printf(&uri, "postgresql://%s", rest);
-    while ((name = next_pair(&parameters, "&", &value))) {
-        if (strcmp(name, "password") == 0 || strcmp(name, "sslpassword") == 0)
-            return refuse_password(err);
-        if (strcmp(name, "ssl") == 0)
-            tls = *value == '\0' || strcmp(value, "true") == 0;
-        has_mode = has_mode || strcmp(name, "sslmode") == 0;
-        put_parameter(&uri, name, value);
-    }
-    if (tls && !has_mode)
-        (void)buf_add_str(&uri, "&sslmode=verify-full");
-    if (buf_failed(&uri))
-        return no_memory(err);
-    if (uri.len > plain)
-        uri.data[plain] = '?';
-    return take_uri(scheme, uri.data, ret, err);
+    (void)scheme;
+    return postgres_parse_jdbc(rest, ret, err);
 }
 
 /* ---- all kinds ---- */
 
 static const struct scheme schemes[] = {
-    {"postgres://", TARGET_POSTGRES, 5432, parse_postgres},
-    {"postgresql://", TARGET_POSTGRES, 5432, parse_postgres},
-    {"jdbc:postgresql://", TARGET_POSTGRES, 5432, parse_jdbc_postgres},
+    {"postgres://", TARGET_POSTGRES, POSTGRES_PORT, parse_postgres},
+    {"postgresql://", TARGET_POSTGRES, POSTGRES_PORT, parse_postgres},
+    {"jdbc:postgresql:", TARGET_POSTGRES, POSTGRES_PORT, parse_jdbc_postgres},
     {"thrift://", TARGET_METASTORE, 9083, parse_thrift},
     {"hive2://", TARGET_HIVESERVER2, 10000, parse_hive2},
     {"jdbc:hive2://", TARGET_HIVESERVER2, 10000, parse_hive2},
@@ -372,7 +263,7 @@ static bool has_blank_or_control(const char *text)
 
 static int parse(const struct scheme *scheme, const char *url, struct target *ret, struct err *err)
 {
-    char rest[URL_MAX_BYTES];
+    char rest[TARGET_MAX_URL_BYTES];
 
     if (strlen(url) >= sizeof(rest))
         return err_set(err, EXIT_USAGE, "the URL is too long");

@@ -1,6 +1,6 @@
 /* What can be waited for and probed, from its URL:
  *
- *     postgres://user@host:port/db   jdbc:postgresql://host:port/db?sslmode=require
+ *     postgres://user@host:port/db   jdbc:postgresql://host:port[,host:port…]/db?sslmode=require
  *     thrift://host:port[,host:port…][;ssl=true]   a Hive metastore (any of several may answer)
  *     hive2://host:port   jdbc:hive2://host:port/db;transportMode=http;httpPath=cliservice
  *     http://host:port/path   https://…        tcp://host:port
@@ -44,7 +44,9 @@ struct target {
     char url[TARGET_URL_BYTES]; /* for people: as given, without what follows ? ; or # */
     struct target_host hosts[TARGET_MAX_HOSTS];
     size_t host_count;
-    char *conninfo;        /* postgres: what libpq is given, without a password; owned */
+    char *conninfo;        /* postgres: what libpq is given besides host and login; owned */
+    bool any_server;       /* postgres: the URL itself says which servers will do; otherwise it must
+                              be one that can be written to */
     char *user;            /* owned, may be NULL */
     char *password;        /* owned, wiped; may be NULL */
     char *path;            /* http, hive2 over http: path and query, begins with '/'; owned */

@@ -81,31 +81,6 @@ Test(target, takes_every_kind_of_url_apart)
     }
 }
 
-Test(target, gives_pgjdbc_parameters_their_libpq_names_and_drops_the_others)
-{
-    static const char *const cases[][2] = {
-        {"jdbc:postgresql://db/m", "postgresql://db/m"},
-        {"jdbc:postgresql://db/m?currentSchema=x+y&user=h",
-         "postgresql://db/m?options=-csearch_path%3Dx%20y&user=h"},
-        {"jdbc:postgresql://db/m?ssl=true", "postgresql://db/m?sslmode=verify-full"},
-        {"jdbc:postgresql://db/m?ssl=false&prepareThreshold=0", "postgresql://db/m"},
-        {"jdbc:postgresql://db/m?ssl=true&sslmode=verify-ca&sslrootcert=/c.pem",
-         "postgresql://db/m?sslmode=verify-ca&sslrootcert=/c.pem"},
-        {"jdbc:postgresql://db/m?ssl", "postgresql://db/m?sslmode=verify-full"},
-        {"jdbc:postgresql://a,b/m?ApplicationName=a&sslmode=require",
-         "postgresql://a,b/m?sslmode=require"},
-        {"jdbc:postgresql://a,b/m?targetServerType=any", "postgresql://a,b/m"},
-    };
-
-    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        struct err err = {.message = ""};
-        TARGET_AUTO got;
-
-        cr_assert_eq(target_parse(cases[i][0], &got, &err), 0, "%s: %s", cases[i][0], err.message);
-        cr_expect_str_eq(got.conninfo, cases[i][1], "%s", got.conninfo);
-    }
-}
-
 static const struct refused {
     const char *url;
     const char *message;
@@ -129,7 +104,7 @@ static const struct refused {
     {"postgres://h/m?nosuch=1", "nosuch"},
     {"postgres://h/m?service=x", "service"},
     {"postgres://a,b/m?port=1,2,3&host=a,b,c,d", "more hosts than ports"},
-    {"jdbc:postgresql:m", "not a URL"},
+    {"jdbc:mysql://h/m", "not a URL"},
     {"jdbc:hive2://zk:2181/;serviceDiscoveryMode=zooKeeper", "not supported"},
 };
 
