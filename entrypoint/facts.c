@@ -252,10 +252,13 @@ static int refuse_variable(const char *key, const char *value, struct err *err)
                    key, value);
 }
 
+/* The driver lets the URL's user win. */
 int facts_postgres(const struct facts *facts, struct target *ret, struct err *err)
 {
     static const char key[] = "javax.jdo.option.ConnectionURL", kind[] = "jdbc:postgresql:";
     const char *url = facts_get(facts, key);
+    const char *user = facts_get(facts, "javax.jdo.option.ConnectionUserName");
+    const char *password = facts_get(facts, "javax.jdo.option.ConnectionPassword");
 
     if (!url || strncmp(url, kind, strlen(kind)) != 0)
         return 0;
@@ -263,13 +266,11 @@ int facts_postgres(const struct facts *facts, struct target *ret, struct err *er
         return -1;
     if (target_parse(url, ret, err) < 0)
         return blame(key, err);
-    if (target_set_login(ret, facts_get(facts, "javax.jdo.option.ConnectionUserName"),
-                         facts_get(facts, "javax.jdo.option.ConnectionPassword")) < 0) {
+    ret->deep = true;
+    if (target_set_login(ret, ret->user ? NULL : user, password) < 0) {
         target_free(ret);
         return err_set(err, EXIT_INTERNAL, "out of memory");
     }
-    if (ret->password) /* the URL may have given it */
-        masking_add(ret->password, strlen(ret->password));
     return 1;
 }
 
