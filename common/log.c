@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,9 +19,11 @@
 static const char *const level_words[] = {"error", "warn", "info", "debug"};
 static const char *const level_colours[] = {"\033[31m", "\033[33m", "\033[32m", "\033[2m"};
 
+#define CLEAR_LINE "\r\033[K"
+
 static struct {
     int fd;
-    bool colour;
+    bool colour, terminal;
     enum log_format format;
     enum log_level level;
 } out = {.fd = STDERR_FILENO, .format = LOG_TEXT, .level = LOG_INFO};
@@ -44,7 +47,8 @@ void log_open(void)
     tzset(); /* here, since it allocates: gmtime_r() would do it at the first line */
     if (fd >= 0)
         out.fd = fd;
-    out.colour = isatty(STDERR_FILENO) && !getenv("NO_COLOR");
+    out.terminal = isatty(STDERR_FILENO) && strcmp(getenv("TERM") ?: "dumb", "dumb") != 0;
+    out.colour = out.terminal && !getenv("NO_COLOR");
 }
 
 void log_set_format(enum log_format format)
@@ -189,6 +193,8 @@ static void line_start_text(struct line *line, enum log_level level, const char 
     char word[8];
 
     (void)snprintf(word, sizeof(word), "%-5s", level_words[level]);
+    if (out.terminal)
+        line_add_str(line, CLEAR_LINE); /* a status line, whichever process wrote it */
     line_add_time(line);
     line_add_str(line, " ");
     if (out.colour)
@@ -224,23 +230,58 @@ static void line_write(const struct line *line)
         (void)!write(out.fd, line->bytes, line->len);
 }
 
+/* Format into message (2 * LOG_LINE_BYTES), masked. Its length. */
+__attribute__((format(printf, 2, 0))) static size_t format_message(char *message,
+                                                                   const char *format, va_list args)
+{
+    int want = vsnprintf(message, 2 * (size_t)LOG_LINE_BYTES, format, args);
+    size_t len = want < 0 ? 0 : (size_t)want;
+
+    if (len >= 2 * (size_t)LOG_LINE_BYTES)
+        len = 2 * (size_t)LOG_LINE_BYTES - 1;
+    return mask(message, len, want > (int)len);
+}
+
+void log_status(const char *format, ...)
+{
+    char message[2 * LOG_LINE_BYTES];
+    struct line line = {.len = 0};
+    struct winsize size = {.ws_col = 0};
+    va_list args;
+    size_t len;
+
+    if (!out.terminal || out.format != LOG_TEXT || out.level < LOG_INFO)
+        return;
+    va_start(args, format);
+    len = format_message(message, format, args);
+    va_end(args);
+    (void)ioctl(STDERR_FILENO, TIOCGWINSZ, &size);
+    if (size.ws_col == 0)
+        size.ws_col = 80;
+    if (len >= size.ws_col) {
+        len = size.ws_col - 1U; /* the last column would begin the next line */
+        while (len && ((unsigned char)message[len] & 0xC0) == 0x80)
+            len--;
+    }
+    line_add_str(&line, CLEAR_LINE);
+    line_add_message(&line, message, len);
+    line_write(&line);
+    explicit_bzero(message, sizeof(message));
+}
+
 void log_write(enum log_level level, const char *module, const char *format, ...)
 {
     char message[2 * LOG_LINE_BYTES];
     struct line line = {.len = 0};
-    int want, saved_errno = errno;
+    int saved_errno = errno;
     va_list args;
     size_t len;
 
     if (level > out.level)
         return;
     va_start(args, format);
-    want = vsnprintf(message, sizeof(message), format, args);
+    len = format_message(message, format, args);
     va_end(args);
-    if (want < 0)
-        return;
-    len = (size_t)want < sizeof(message) ? (size_t)want : sizeof(message) - 1;
-    len = mask(message, len, (size_t)want > len);
     if (out.format == LOG_JSON) {
         line_start_json(&line, level, module);
         line_add_message(&line, message, len);

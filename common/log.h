@@ -30,6 +30,10 @@ int log_fd(void);
 void log_write(enum log_level level, const char *module, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Show what goes on, on a terminal and in text format only: one line that the next one, of whatever
+ * process, writes over, cut to the terminal's width. "" takes it away. */
+void log_status(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 #define log_error(module, ...) log_write(LOG_ERROR, module, __VA_ARGS__)
 #define log_warn(module, ...) log_write(LOG_WARN, module, __VA_ARGS__)
 #define log_info(module, ...) log_write(LOG_INFO, module, __VA_ARGS__)

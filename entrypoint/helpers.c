@@ -6,7 +6,9 @@
 #include "probes/wait.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 
 static int fail(const char *module, const struct err *err)
@@ -15,7 +17,7 @@ static int fail(const char *module, const struct err *err)
     return err->status;
 }
 
-void helper_wipe_secrets(const struct service *service)
+static void wipe_environment(const struct service *service)
 {
     char name[256];
 
@@ -25,72 +27,135 @@ void helper_wipe_secrets(const struct service *service)
         if (value && service_is_withheld(service->config, name))
             explicit_bzero((char *)(uintptr_t)value, strlen(value));
     }
+}
+
+void helper_wipe_secrets(const struct service *service)
+{
+    wipe_environment(service);
     if (service->role->is_rendered)
         log_mask_clear();
 }
 
-int helper_render(void *helper)
+static int render(const struct service *service, bool quiet, struct err *err)
 {
-    const struct service *service = ((struct helper *)helper)->service;
     struct render_file folder = {
         .source = service->config->render.source,
         .target = service->conf_folder,
         .is_published = service->role->is_published &&
                         service_getenv(service->environment, "KUBERNETES_SERVICE_HOST"),
     };
-    struct err err = {0};
     int found;
 
     if (!service->role->is_rendered)
-        return EXIT_DONE;
-    found = rendering_has_templates(service->config, &err);
-    if (found == 0)
+        return 0;
+    found = rendering_has_templates(service->config, err);
+    if (found == 0 && !quiet)
         log_info("render", "no templates in %s: %s is used as it is", folder.source, folder.target);
     if (found == 1 && mkdir(folder.target, 0755) < 0 && errno != EEXIST)
         found =
-            err_set_errno(&err, EXIT_CONFIG,
+            err_set_errno(err, EXIT_CONFIG,
                           "render.target: cannot make %s (mount an emptyDir there)", folder.target);
     if (found == 1)
-        found = rendering_run(&folder, service->config, service->environment, "", &err);
-    return found < 0 ? fail("render", &err) : EXIT_DONE;
+        found = rendering_run(&folder, service->config, service->environment, "", quiet, err);
+    return found < 0 ? -1 : 0;
+}
+
+int helper_render(void *helper)
+{
+    struct err err = {0};
+
+    return render(((struct helper *)helper)->service, false, &err) < 0 ? fail("render", &err)
+                                                                       : EXIT_DONE;
 }
 
 struct waiting {
+    const struct service *service;
     struct snapshot *snapshot;
-    const struct target *targets;
+    struct target *targets;
+    size_t count;
 };
 
 static void show_waiting(void *context, size_t index, const struct check_result *result)
 {
     struct waiting *waiting = context;
 
-    snapshot_put_waiting(waiting->snapshot, index, waiting->targets[index].url, result);
+    if (waiting->snapshot)
+        snapshot_put_waiting(waiting->snapshot, index, waiting->targets[index].url, result);
 }
 
+/* What cannot be rendered or read now is left as it was. */
+static bool refresh(void *context)
+{
+    struct waiting *waiting = context;
+    struct target *fresh = NULL;
+    bool changed = false;
+    size_t count = 0;
+    struct err err;
+
+    if (render(waiting->service, true, &err) < 0 ||
+        waiting->service->role->find_targets(waiting->service, &fresh, &count, &err) < 0)
+        log_debug("wait", "%s", err.message);
+    for (size_t i = 0; i < count && i < waiting->count; i++)
+        changed = target_replace(&waiting->targets[i], &fresh[i]) || changed;
+    service_free_targets(fresh, count);
+    return changed;
+}
+
+int helper_wait_for(const struct service *service, struct snapshot *snapshot, int cancel_fd,
+                    struct err *err)
+{
+    struct waiting waiting = {.service = service, .snapshot = snapshot};
+    struct wait_options options = {
+        .timeout_ms = service->config->wait.timeout,
+        .try_timeout_ms = service->config->health.timeout,
+        .fatal_grace_ms = service->config->wait.fatal_grace,
+        .cancel_fd = cancel_fd,
+        .changed = show_waiting,
+        .refresh = refresh,
+        .context = &waiting,
+    };
+    int result = service->role->find_targets(service, &waiting.targets, &waiting.count, err);
+
+    if (result == 0 && waiting.count)
+        result = wait_for_targets(waiting.targets, waiting.count, &options, err);
+    service_free_targets(waiting.targets, waiting.count);
+    return result;
+}
+
+/* NULL without memory. */
+static char **copy_environment(char *const *environment)
+{
+    size_t count = 0;
+    char **copy;
+
+    while (environment[count])
+        count++;
+    copy = calloc(count + 1, sizeof(*copy));
+    for (size_t i = 0; copy && i < count; i++) {
+        copy[i] = strdup(environment[i]);
+        if (!copy[i])
+            return NULL;
+    }
+    return copy;
+}
+
+/* Rendering again needs all values: they are moved from where /proc/PID/environ shows them to the
+ * heap, and nobody may look there. */
 int helper_wait(void *helper)
 {
     const struct helper *h = helper;
-    const struct config *config = h->service->config;
-    struct waiting waiting = {.snapshot = h->snapshot};
-    struct wait_options options = {
-        .timeout_ms = config->wait.timeout,
-        .try_timeout_ms = config->health.timeout,
-        .fatal_grace_ms = config->wait.fatal_grace,
-        .cancel_fd = -1,
-        .changed = show_waiting,
-        .context = &waiting,
-    };
-    struct target *targets = NULL;
-    size_t count = 0;
+    struct service service = *h->service;
+    char **environment = copy_environment(service.environment);
     struct err err;
-    int result;
 
-    if (h->service->role->find_targets(h->service, &targets, &count, &err) < 0)
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    if (!environment) {
+        err_set(&err, EXIT_INTERNAL, "out of memory");
         return fail("wait", &err);
-    waiting.targets = targets;
-    result = count ? wait_for_targets(targets, count, &options, &err) : 0;
-    service_free_targets(targets, count);
-    return result < 0 ? fail("wait", &err) : EXIT_DONE;
+    }
+    wipe_environment(&service);
+    service.environment = environment;
+    return helper_wait_for(&service, h->snapshot, -1, &err) < 0 ? fail("wait", &err) : EXIT_DONE;
 }
 
 int helper_prepare(void *helper)

@@ -20,6 +20,12 @@ int helper_prepare(void *helper);
 int helper_drain(void *helper);
 int helper_health(void *helper);
 
+/* Wait for what service waits for, telling snapshot (may be NULL) what each target says, until
+ * cancel_fd is readable (-1: never). What is refused is asked again with what the secrets say by
+ * then, rendered again for a role that renders. 0, or -1 with err as of wait_for_targets(). */
+int helper_wait_for(const struct service *service, struct snapshot *snapshot, int cancel_fd,
+                    struct err *err);
+
 /* Overwrite the secrets in this process's environment, in place, so that /proc/PID/environ does not
  * show them: all that the service is not to get either. For a role that renders; `run` hands its
  * environment on as it is. */

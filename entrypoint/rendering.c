@@ -33,18 +33,19 @@ static int render(const struct render_file *file, struct variables *variables,
 
 /* Say what came of it. */
 static int tell(const struct render_file *file, const struct variables *variables,
-                const struct render_report *report, int result, struct err *err)
+                const struct render_report *report, int result, bool quiet, struct err *err)
 {
     variables_each_secret(variables, masking_add);
-    log_lines(LOG_WARN, variables_warnings(variables));
-    log_lines(LOG_WARN, &report->warnings);
-    log_lines(LOG_ERROR, &report->faults);
+    log_lines(quiet ? LOG_DEBUG : LOG_WARN, variables_warnings(variables));
+    log_lines(quiet ? LOG_DEBUG : LOG_WARN, &report->warnings);
+    log_lines(quiet ? LOG_DEBUG : LOG_ERROR, &report->faults);
     if (fd_write_all(STDOUT_FILENO, buf_str(&report->listing), report->listing.len) < 0)
         return err_set_errno(err, EXIT_INTERNAL, "cannot write to standard output");
     if (result == 0)
-        log_info("render", "%s → %s: %zu file%s, %zu placeholder%s filled", file->source,
-                 file->target ?: "nowhere", report->file_count, report->file_count == 1 ? "" : "s",
-                 report->placeholder_count, report->placeholder_count == 1 ? "" : "s");
+        log_write(quiet ? LOG_DEBUG : LOG_INFO, "render",
+                  "%s → %s: %zu file%s, %zu placeholder%s filled", file->source,
+                  file->target ?: "nowhere", report->file_count, report->file_count == 1 ? "" : "s",
+                  report->placeholder_count, report->placeholder_count == 1 ? "" : "s");
     return result;
 }
 
@@ -64,7 +65,7 @@ int rendering_has_templates(const struct config *config, struct err *err)
 }
 
 int rendering_run(const struct render_file *file, const struct config *config,
-                  char *const *environment, const char *more_folders, struct err *err)
+                  char *const *environment, const char *more_folders, bool quiet, struct err *err)
 {
     BUF_AUTO folders = BUF_INIT(65536);
     int result = -1;
@@ -85,7 +86,7 @@ int rendering_run(const struct render_file *file, const struct config *config,
         result = render(file, variables, &report, err);
         again = result < 0 && tries < MOST_TRIES && variables_are_stale(variables);
         if (!again)
-            result = tell(file, variables, &report, result, err);
+            result = tell(file, variables, &report, result, quiet, err);
         render_report_free(&report);
         variables_free(variables);
         if (!again)

@@ -12,8 +12,9 @@ int rendering_has_templates(const struct config *config, struct err *err);
 
 /* Render file; if its source is a folder, all that is in it. Values come from environment, the
  * folders of render.secrets and those of more_folders (may be ""). Warnings and faults are logged a
- * line each with the secrets masked, in this process from now on. 0 or -1. */
+ * line each with the secrets masked, in this process from now on; where quiet, at debug level. 0
+ * or -1. */
 int rendering_run(const struct render_file *file, const struct config *config,
-                  char *const *environment, const char *more_folders, struct err *err);
+                  char *const *environment, const char *more_folders, bool quiet, struct err *err);
 
 #endif

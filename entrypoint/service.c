@@ -143,6 +143,8 @@ static int find_targets(const struct service *service, struct target **ret, size
         count = service->role->fill_targets(service, *ret, err);
     else
         err_set(err, EXIT_INTERNAL, "out of memory");
+    for (size_t i = 0; count < 0 && *ret && i < SERVICE_MAX_TARGETS; i++)
+        target_free(&(*ret)[i]);
     *ret_count = count < 0 ? 0 : (size_t)count;
     return count < 0 ? -1 : 0;
 }

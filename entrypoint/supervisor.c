@@ -416,9 +416,11 @@ static void reap_step(struct supervisor *s, int status)
     if (s->step_over)
         return;
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-        if (s->phase == LIFE_RENDER)
-            helper_wipe_secrets(s->service);
+        bool rendered = s->phase == LIFE_RENDER;
+
         raise_event(s, EVENT_STEP_DONE);
+        if (rendered) /* the helper that waits, which may render again, has been forked */
+            helper_wipe_secrets(s->service);
         return;
     }
     if (WIFSIGNALED(status))

@@ -6,11 +6,11 @@
 #include "common/log.h"
 #include "common/version.h"
 #include "entrypoint/commands.h"
+#include "entrypoint/helpers.h"
 #include "entrypoint/masking.h"
 #include "entrypoint/rendering.h"
 #include "entrypoint/service.h"
 #include "probes/check.h"
-#include "probes/wait.h"
 
 #include <curl/curl.h>
 #include <getopt.h>
@@ -113,7 +113,7 @@ int command_render(const struct invocation *invocation)
         (void)buf_printf(&folders, " %s", *folder);
     status = command_load_config(&config, config_file, invocation->environment);
     if (status == EXIT_DONE &&
-        rendering_run(&file, &config, invocation->environment, buf_str(&folders), &err) < 0)
+        rendering_run(&file, &config, invocation->environment, buf_str(&folders), false, &err) < 0)
         status = command_fail("render", &err);
     config_free(&config);
     return status;
@@ -137,20 +137,15 @@ static int open_cancel_fd(void)
 static int wait_for_urls(char *const *urls, const struct config *config, char *const *environment,
                          int cancel_fd)
 {
-    struct wait_options options = {
-        .timeout_ms = config->wait.timeout,
-        .try_timeout_ms = config->health.timeout,
-        .fatal_grace_ms = config->wait.fatal_grace,
-        .cancel_fd = cancel_fd,
-    };
-    struct target targets[SERVICE_MAX_TARGETS] = {0};
+    const struct service service = {.role = service_find_role("run"),
+                                    .config = config,
+                                    .environment = environment,
+                                    .waits = urls};
     struct err err;
-    int count = service_parse_urls(urls, config, environment, targets, &err);
-    int result = count < 0 ? -1 : wait_for_targets(targets, (size_t)count, &options, &err);
 
-    for (size_t i = 0; i < SERVICE_MAX_TARGETS; i++)
-        target_free(&targets[i]);
-    return result < 0 ? command_refuse("wait", &err) : EXIT_DONE;
+    if (helper_wait_for(&service, NULL, cancel_fd, &err) < 0)
+        return command_refuse("wait", &err);
+    return EXIT_DONE;
 }
 
 int command_wait(const struct invocation *invocation)

@@ -318,6 +318,22 @@ int target_set_login(struct target *target, const char *user, const char *passwo
     return replace(&target->user, user) < 0 ? -1 : replace(&target->password, password);
 }
 
+static bool is_same(const char *a, const char *b)
+{
+    return strcmp(a ? a : "", b ? b : "") == 0;
+}
+
+bool target_replace(struct target *target, struct target *fresh)
+{
+    struct target old = *target;
+
+    *target = *fresh;
+    *fresh = old;
+    return !is_same(target->url, old.url) || !is_same(target->conninfo, old.conninfo) ||
+           !is_same(target->user, old.user) || !is_same(target->password, old.password) ||
+           memcmp(target->hosts, old.hosts, sizeof(old.hosts)) != 0;
+}
+
 int target_set_tls(struct target *target, const char *ca_file, const char *server_name)
 {
     if (replace(&target->ca_file, ca_file && *ca_file ? ca_file : NULL) < 0)

@@ -70,6 +70,9 @@ int target_parse(const char *url, struct target *ret, struct err *err);
 /* Set user and password (copied; NULL leaves what is there). 0, or -1 without memory. */
 int target_set_login(struct target *target, const char *user, const char *password);
 
+/* Take over what fresh says, which keeps what target said. Whether address or login differ. */
+bool target_replace(struct target *target, struct target *fresh);
+
 /* Set what TLS trusts and whom it expects (copied; NULL or "" leaves what is there). 0, or -1
  * without memory. */
 int target_set_tls(struct target *target, const char *ca_file, const char *server_name);

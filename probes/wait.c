@@ -1,5 +1,6 @@
 #include "probes/wait.h"
 
+#include "common/buf.h"
 #include "common/clock.h"
 #include "common/fd.h"
 #include "common/log.h"
@@ -17,8 +18,13 @@
 
 #define FIRST_DELAY_MS 50
 #define MAX_DELAY_MS 1000
+#define GROWTH 3            /* a delay is this part of the time since the last news */
+#define CREDIT_MS 15000     /* how much earlier than MAX_DELAY_MS tries may come, all together */
+#define REFILL 20           /* this part of the time that passes is credit again */
+#define LOOK_MS 50          /* between two looks at the ports of this machine */
 #define FATAL_DELAY_MS 5000 /* a wrong password is a line in the server's log each time */
-#define SLACK_MS 500        /* what a try may take past its deadline before it is killed */
+#define SHOW_MS 1000
+#define SLACK_MS 500 /* what a try may take past its deadline before it is killed */
 
 /* One target, and the process of the try under way. */
 struct waiter {
@@ -28,7 +34,9 @@ struct waiter {
     int64_t killed_at_ms;
     int64_t next_try_ms;
     int64_t fatal_since_ms;
-    int64_t delay_ms;
+    int64_t news_ms;   /* when it last said something new */
+    int64_t credit_ms; /* see CREDIT_MS */
+    bool was_open;     /* somebody listens on its port, on this machine */
     unsigned tries;
     struct check_result last;
 };
@@ -39,6 +47,8 @@ struct wait {
     struct pollfd *polls; /* cancel_fd, then one per waiter */
     size_t count;
     int64_t started_ms, deadline_ms;
+    int64_t look_ms;  /* when to look at the ports again */
+    int64_t shown_ms; /* when the status line was written; 0: it is to be written */
 };
 
 /* ---- one try: a process ---- */
@@ -116,6 +126,23 @@ static int64_t jittered(int64_t delay_ms)
     return delay_ms * 3 / 4 + delay_ms / 2 * random / UINT16_MAX;
 }
 
+/* With n tries in t ms and s ms of credit spent, n * MAX_DELAY_MS = t + s: at most 60 + 15 + 3 in
+ * the first minute, and the first one. */
+static void plan_try(struct waiter *waiter)
+{
+    int64_t now_ms = clock_ms(), delay_ms = (now_ms - waiter->news_ms) / GROWTH;
+
+    delay_ms =
+        jittered(delay_ms < FIRST_DELAY_MS ? FIRST_DELAY_MS : earlier(delay_ms, MAX_DELAY_MS));
+    if (MAX_DELAY_MS - delay_ms > waiter->credit_ms)
+        delay_ms = jittered(MAX_DELAY_MS);
+    if (waiter->last.state == CHECK_FATAL)
+        delay_ms = jittered(FATAL_DELAY_MS);
+    waiter->next_try_ms = now_ms + delay_ms;
+    waiter->credit_ms =
+        earlier(waiter->credit_ms - MAX_DELAY_MS + delay_ms + delay_ms / REFILL, CREDIT_MS);
+}
+
 static void log_change(const struct wait *wait, const struct waiter *waiter)
 {
     char took[CLOCK_DURATION_BYTES];
@@ -156,8 +183,10 @@ static void take_result(struct wait *wait, struct waiter *waiter, const struct c
     if (fatal && waiter->last.state != CHECK_FATAL)
         waiter->fatal_since_ms = clock_ms();
     waiter->last = *result;
-    waiter->next_try_ms = clock_ms() + jittered(fatal ? FATAL_DELAY_MS : waiter->delay_ms);
-    waiter->delay_ms = earlier(2 * waiter->delay_ms, MAX_DELAY_MS);
+    if (news)
+        waiter->news_ms = clock_ms();
+    plan_try(waiter);
+    wait->shown_ms = 0;
     if (!news)
         return;
     log_change(wait, waiter);
@@ -178,7 +207,80 @@ static bool is_ready(const struct waiter *waiter)
     return waiter->last.state == CHECK_READY;
 }
 
+/* ---- the ports of this machine ---- */
+
+/* A sidecar, such as a proxy of a cloud's database, is seen to listen within LOOK_MS, and no try is
+ * spent on it. The kernel lists sockets that listen (state 0A) before all others. */
+static void find_open_ports(const char *table, const struct target *target, bool *ret)
+{
+    FILE *file = fopen(table, "re");
+    char line[256];
+    unsigned port, state = 0;
+
+    while (file && fgets(line, sizeof(line), file)) {
+        int fields = sscanf(line, " %*d: %*32[0-9A-F]:%x %*32[0-9A-F]:%*x %x", &port, &state);
+
+        if (fields == 2 && state != 0x0A)
+            break;
+        for (size_t i = 0; i < target->host_count && fields == 2; i++)
+            *ret = *ret || target->hosts[i].port == port;
+    }
+    if (file)
+        (void)fclose(file);
+}
+
+/* Try at once where a port has been opened. */
+static void look_at_ports(struct wait *wait)
+{
+    if (clock_ms() < wait->look_ms)
+        return;
+    wait->look_ms = clock_ms() + LOOK_MS;
+    for (size_t i = 0; i < wait->count; i++) {
+        struct waiter *waiter = &wait->waiters[i];
+        bool is_open = false;
+
+        if (is_ready(waiter) || waiter->pid)
+            continue;
+        find_open_ports("/proc/net/tcp", waiter->target, &is_open);
+        find_open_ports("/proc/net/tcp6", waiter->target, &is_open);
+        if (is_open && !waiter->was_open && waiter->credit_ms >= MAX_DELAY_MS) {
+            waiter->credit_ms -= MAX_DELAY_MS;
+            waiter->next_try_ms = clock_ms();
+        }
+        waiter->was_open = is_open;
+    }
+}
+
 /* ---- the loop ---- */
+
+static void show(struct wait *wait)
+{
+    BUF_AUTO text = BUF_INIT(LOG_LINE_BYTES);
+    char took[CLOCK_DURATION_BYTES];
+    int64_t now_ms = clock_ms();
+
+    if (wait->shown_ms && now_ms - wait->shown_ms < SHOW_MS)
+        return;
+    wait->shown_ms = now_ms;
+    for (size_t i = 0; i < wait->count; i++)
+        (void)buf_printf(&text, "; %s: %s", wait->waiters[i].target->url,
+                         is_ready(&wait->waiters[i]) ? "ready" : wait->waiters[i].last.reason);
+    log_status("waiting %s%s",
+               clock_format_duration((now_ms - wait->started_ms) / 1000 * 1000, took, sizeof(took)),
+               buf_str(&text));
+}
+
+/* Before what was refused is tried again: what refused it may have been given something new. */
+static void refresh(struct wait *wait)
+{
+    int64_t now_ms = clock_ms();
+
+    if (!wait->options->refresh || !wait->options->refresh(wait->options->context))
+        return;
+    log_info("wait", "secrets changed, trying again");
+    for (size_t i = 0; i < wait->count; i++)
+        wait->waiters[i].fatal_since_ms = wait->waiters[i].next_try_ms = now_ms;
+}
 
 /* Start what is due, end what hangs. */
 static void advance(struct wait *wait, struct waiter *waiter)
@@ -189,15 +291,17 @@ static void advance(struct wait *wait, struct waiter *waiter)
         return;
     if (waiter->pid && now_ms >= waiter->killed_at_ms)
         take_failure(wait, waiter, "no answer, the try was ended");
-    else if (!waiter->pid && now_ms >= waiter->next_try_ms &&
-             start_try(waiter, earlier(now_ms + wait->options->try_timeout_ms, wait->deadline_ms)) <
-                 0)
+    if (waiter->pid || now_ms < waiter->next_try_ms)
+        return;
+    if (waiter->last.state == CHECK_FATAL)
+        refresh(wait);
+    if (start_try(waiter, earlier(now_ms + wait->options->try_timeout_ms, wait->deadline_ms)) < 0)
         take_failure(wait, waiter, strerror(errno));
 }
 
 static int64_t next_event_ms(const struct wait *wait)
 {
-    int64_t next_ms = wait->deadline_ms;
+    int64_t next_ms = earlier(wait->deadline_ms, wait->look_ms);
 
     for (size_t i = 0; i < wait->count; i++) {
         const struct waiter *waiter = &wait->waiters[i];
@@ -279,8 +383,10 @@ static int run(struct wait *wait, struct err *err)
     const struct waiter *fatal;
 
     for (;;) {
+        look_at_ports(wait);
         for (size_t i = 0; i < wait->count; i++)
             advance(wait, &wait->waiters[i]);
+        show(wait);
         if (all_ready(wait))
             return 0;
         fatal = find_fatal(wait);
@@ -313,9 +419,11 @@ int wait_for_targets(const struct target *targets, size_t count, const struct wa
             wait.waiters[i] =
                 (struct waiter){.target = &targets[i],
                                 .fd = -1,
-                                .delay_ms = FIRST_DELAY_MS,
+                                .news_ms = now_ms,
+                                .credit_ms = CREDIT_MS,
                                 .last = {.state = CHECK_RETRY, .reason = "no answer yet"}};
         result = run(&wait, err);
+        log_status("%s", "");
         for (size_t i = 0; i < count; i++)
             end_try(&wait.waiters[i]);
     } else {

@@ -1,6 +1,11 @@
-/* Many targets at once, until all are ready: first try at once, then 50 ms growing to 1 s with
- * jitter, one log line per change of state. Each target has a process of its own, since libpq and
- * DNS may block; a try that passes its deadline is killed and made again. */
+/* Many targets at once, until all are ready, with one log line per change of state and a status
+ * line on a terminal. Each target has a process of its own, since libpq and DNS may block; a try
+ * that passes its deadline is killed and made again.
+ *
+ * The first try is made at once. The delays after it grow with the time since the target last said
+ * something new, from 50 ms to 1 s, with jitter: what begins to answer differently will soon be
+ * ready. However often that happens, a minute never has 80 tries. Fatal answers are asked again
+ * every 5 s. A port that is opened on this machine (a proxy beside us) is seen without a try. */
 #ifndef SPARKPOD_PROBES_WAIT_H
 #define SPARKPOD_PROBES_WAIT_H
 
@@ -8,6 +13,7 @@
 #include "probes/check.h"
 #include "probes/target.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +24,9 @@ struct wait_options {
     int cancel_fd;          /* the wait ends when this becomes readable; -1: never */
     /* Called at each change of a target's state, for a status page; may be NULL. */
     void (*changed)(void *context, size_t index, const struct check_result *result);
+    /* Called before what was refused is tried again: read the targets' logins anew, in place, and
+     * say whether any has changed; may be NULL. */
+    bool (*refresh)(void *context);
     void *context;
 };
 
