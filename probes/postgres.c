@@ -27,7 +27,7 @@ static const struct remedy {
     enum exit_status status;
     const char *remedy; /* NULL: there is nothing to do but wait */
 } remedies[] = {
-    {"28P01", EXIT_REFUSED, "give the user and the password that the server has"},
+    {"28P01", EXIT_REFUSED, "give the user, password and certificate that the server knows"},
     {"28", EXIT_REFUSED, "let this user in: role, pg_hba.conf, sslmode, client certificate"},
     {"3D000", EXIT_CONFIG, "create the database, or correct its name in the URL"},
     {"42501", EXIT_REFUSED, "GRANT what is missing to the user"},
@@ -91,25 +91,35 @@ static const char *find_sqlstate(const char *message, const char *skipped)
 }
 
 /* libpq's own words: 'connection to server at "db" (10.0.0.1), port 5432 failed: Connection
- * refused', 'could not translate host name "db" to address: …'. */
+ * refused' for each address, 'could not translate host name "db" to address: …'. The first that
+ * has a remedy counts, or else the last. */
 static int own_words(const char *message, const struct target_host *host, struct err *err)
 {
-    const struct remedy *found = own_texts;
-    const char *at = strstr(message, " failed: ");
-    const char *words = at ? at + strlen(" failed: ") : message;
+    static const char failed[] = " failed: ";
+    const struct remedy *found;
     BUF_AUTO text = BUF_INIT(ERR_MESSAGE_BYTES);
 
     if (strstr(message, "could not translate host name"))
         return err_set(err, EXIT_UNAVAILABLE, "cannot resolve %s", host->name);
-    if (strchr("\n", *words))
+    do {
+        const char *at = strstr(message, failed);
+        const char *words = at ? at + strlen(failed) : message;
+        int len = (int)strcspn(words, "\n");
+
+        buf_clear(&text);
+        /* A sentence's capital letter, but not that of SSL or GSSAPI. */
+        if (len)
+            (void)buf_printf(&text, "%c%.*s",
+                             isupper((unsigned char)words[1]) ? *words
+                                                              : tolower((unsigned char)*words),
+                             len - 1, words + 1);
+        for (found = own_texts; found->code && !strstr(buf_str(&text), found->code);)
+            found++;
+        message = words + len;
+    } while (!found->code && strstr(message, failed));
+    if (text.len == 0)
         return err_set(err, EXIT_UNAVAILABLE, "connection closed without an answer");
-    /* A sentence's capital letter, but not that of SSL or GSSAPI. */
-    (void)buf_printf(&text, "%c%.*s",
-                     isupper((unsigned char)words[1]) ? *words : tolower((unsigned char)*words),
-                     (int)strcspn(words + 1, "\n"), words + 1);
-    while (found->code && !strstr(buf_str(&text), found->code))
-        found++;
-    return set_failure(found, buf_str(&text), (int)text.len, err);
+    return set_failure(found, buf_str(&text), (int)strcspn(buf_str(&text), ";"), err);
 }
 
 /* With sslmode=prefer and allow libpq tries again in the other way, and both answers are there;

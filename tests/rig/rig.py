@@ -9,6 +9,7 @@ group or lost its parent.
 from __future__ import annotations
 
 import contextlib
+import copy
 import csv
 import dataclasses
 import functools
@@ -536,6 +537,34 @@ class Postgres:
     def drop_database(self, name: str) -> None:
         """Drop a database, its connections with it."""
         self._client("dropdb", self.SUPERUSER, self.PASSWORD, "--force", "--if-exists", name)
+
+    def put(self, name: str, text: str, mode: int = 0o600) -> pathlib.Path:
+        """Write a file that the server reads into its data folder; it belongs to the server."""
+        path = self.data / name
+        path.write_text(text)
+        path.chmod(mode)
+        if self.user:
+            shutil.chown(path, self.user)
+        return path
+
+    def standby(self, folder: pathlib.Path) -> "Postgres":
+        """Copy the running server into the folder as a standby that follows it; not started."""
+        other = copy.copy(self)
+        other.folder, other.data = folder, folder / "data"
+        other.port, other.process = free_port(), None
+        folder.mkdir()
+        other.data.mkdir(mode=0o700)
+        if self.user:
+            shutil.chown(other.data, self.user)
+        argv = [_postgres_bin("pg_basebackup"), "-D", str(other.data), "-R", "-c", "fast"]
+        argv += ["-h", "127.0.0.1", "-p", str(self.port), "-U", self.SUPERUSER, "-w", "--no-sync"]
+        env = {**base_env(), "PGPASSWORD": self.PASSWORD}
+        subprocess.run(argv, env=env, cwd="/", check=True, **_as_user(self.user))
+        return other
+
+    def promote(self) -> None:
+        """Make a standby the primary."""
+        self.psql("SELECT pg_promote()")
 
     def __enter__(self) -> "Postgres":
         return self if self.process else self.start()
