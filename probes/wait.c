@@ -6,6 +6,7 @@
 #include "common/log.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -253,21 +254,26 @@ static void look_at_ports(struct wait *wait)
 
 /* ---- the loop ---- */
 
+/* "waiting 12s, 1 of 3 ready: tcp://a:1: connection refused; …" */
 static void show(struct wait *wait)
 {
     BUF_AUTO text = BUF_INIT(LOG_LINE_BYTES);
-    char took[CLOCK_DURATION_BYTES];
     int64_t now_ms = clock_ms();
+    size_t ready = 0;
 
     if (wait->shown_ms && now_ms - wait->shown_ms < SHOW_MS)
         return;
     wait->shown_ms = now_ms;
-    for (size_t i = 0; i < wait->count; i++)
-        (void)buf_printf(&text, "; %s: %s", wait->waiters[i].target->url,
-                         is_ready(&wait->waiters[i]) ? "ready" : wait->waiters[i].last.reason);
-    log_status("waiting %s%s",
-               clock_format_duration((now_ms - wait->started_ms) / 1000 * 1000, took, sizeof(took)),
-               buf_str(&text));
+    for (size_t i = 0; i < wait->count; i++) {
+        const struct waiter *waiter = &wait->waiters[i];
+
+        ready += is_ready(waiter);
+        if (!is_ready(waiter))
+            (void)buf_printf(&text, "%s%s: %s", text.len ? "; " : "", waiter->target->url,
+                             waiter->last.reason);
+    }
+    log_status("waiting %" PRId64 "s, %zu of %zu ready: %s", (now_ms - wait->started_ms) / 1000,
+               ready, wait->count, buf_str(&text));
 }
 
 /* Before what was refused is tried again: what refused it may have been given something new. */
