@@ -189,6 +189,7 @@ bench: static ## speed and memory, beside peers, as ratios
 	@tests/bench/start-up build/release/sparkpod
 	@tests/bench/render build/release/sparkpod
 	@tests/bench/probe build/release/sparkpod
+	@tests/bench/wait build/release/sparkpod
 
 bench-init: static ## PID 1 beside tini, dumb-init and catatonit: cases, latency, memory
 	@deps/install bench

@@ -2,8 +2,9 @@
 
 #include "common/buf.h"
 #include "common/clock.h"
-#include "common/fd.h"
 #include "common/log.h"
+#include "probes/attempt.h"
+#include "probes/ports.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -12,32 +13,28 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/random.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #define FIRST_DELAY_MS 50
 #define MAX_DELAY_MS 1000
-#define GROWTH 3            /* a delay is this part of the time since the last news */
-#define CREDIT_MS 15000     /* how much earlier than MAX_DELAY_MS tries may come, all together */
-#define REFILL 20           /* this part of the time that passes is credit again */
-#define LOOK_MS 50          /* between two looks at the ports of this machine */
+#define GROWTH 4        /* a delay is this part of the time since the last news */
+#define CREDIT_MS 13500 /* how much earlier than MAX_DELAY_MS tries may come, all together */
+#define NEWS_MS 2000    /* what is added when a target first says something else */
+#define REFILL 20       /* this part of the time that passes is credit again */
+#define SHARE 4         /* one try takes this part of the credit at most, so that some is left */
+#define LOOK_MS 50      /* between two looks at the ports of this machine */
 #define FATAL_DELAY_MS 5000 /* a wrong password is a line in the server's log each time */
 #define SHOW_MS 1000
-#define SLACK_MS 500 /* what a try may take past its deadline before it is killed */
 
-/* One target, and the process of the try under way. */
+/* One target, and the try under way. */
 struct waiter {
     const struct target *target;
-    pid_t pid; /* 0: between two tries */
-    int fd;    /* its result comes here; -1 between two tries */
-    int64_t killed_at_ms;
+    struct attempt attempt;
     int64_t next_try_ms;
     int64_t fatal_since_ms;
-    int64_t news_ms;   /* when it last said something new */
-    int64_t credit_ms; /* see CREDIT_MS */
-    bool was_open;     /* somebody listens on its port, on this machine */
+    int64_t news_ms;             /* when it last said something new */
+    int64_t credit_ms, bonus_ms; /* see CREDIT_MS, NEWS_MS */
+    bool was_open;               /* somebody listens on its port, on this machine */
     unsigned tries;
     struct check_result last;
 };
@@ -51,65 +48,6 @@ struct wait {
     int64_t look_ms;  /* when to look at the ports again */
     int64_t shown_ms; /* when the status line was written; 0: it is to be written */
 };
-
-/* ---- one try: a process ---- */
-
-static void reset_signals(void)
-{
-    sigset_t none;
-
-    for (int number = 1; number < NSIG; number++)
-        (void)signal(number, SIG_DFL);
-    sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-/* In the new process: ask, write the result, end. A parent that died before prctl() is noticed by
- * getppid(). */
-__attribute__((noreturn)) static void run_try(const struct target *target, pid_t parent,
-                                              int64_t deadline_ms, int fd)
-{
-    struct check_result result;
-
-    reset_signals();
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
-        _exit(EXIT_INTERNAL);
-    check_target(target, deadline_ms, &result);
-    _exit(fd_write_all(fd, &result, sizeof(result)) < 0 ? EXIT_INTERNAL : EXIT_DONE);
-}
-
-static int start_try(struct waiter *waiter, int64_t deadline_ms)
-{
-    pid_t parent = getpid();
-    int fds[2];
-
-    if (pipe(fds) < 0)
-        return -1;
-    waiter->pid = fork();
-    if (waiter->pid == 0)
-        run_try(waiter->target, parent, deadline_ms, fds[1]);
-    fd_close(&fds[1]);
-    if (waiter->pid < 0) {
-        waiter->pid = 0;
-        fd_close(&fds[0]);
-        return -1;
-    }
-    waiter->fd = fds[0];
-    waiter->killed_at_ms = deadline_ms == CLOCK_NEVER ? CLOCK_NEVER : deadline_ms + SLACK_MS;
-    return 0;
-}
-
-/* The process has nothing left to do, or is not to be waited for: end it and reap it. */
-static void end_try(struct waiter *waiter)
-{
-    if (waiter->pid == 0)
-        return;
-    (void)kill(waiter->pid, SIGKILL);
-    while (waitpid(waiter->pid, NULL, 0) < 0 && errno == EINTR)
-        ;
-    waiter->pid = 0;
-    fd_close(&waiter->fd);
-}
 
 /* ---- what has been learnt ---- */
 
@@ -127,21 +65,29 @@ static int64_t jittered(int64_t delay_ms)
     return delay_ms * 3 / 4 + delay_ms / 2 * random / UINT16_MAX;
 }
 
-/* With n tries in t ms and s ms of credit spent, n * MAX_DELAY_MS = t + s: at most 60 + 15 + 3 in
- * the first minute, and the first one. */
+/* With n delays in t ms and s ms of credit spent, n * MAX_DELAY_MS = t + s. So the first minute has
+ * at most 60 + 13.5 + 2 + 3 tries behind the first one, and one for a port that is opened here. */
 static void plan_try(struct waiter *waiter)
 {
-    int64_t now_ms = clock_ms(), delay_ms = (now_ms - waiter->news_ms) / GROWTH;
+    int64_t now_ms = clock_ms(), delay_ms = (now_ms - waiter->news_ms) / GROWTH, early_ms;
 
-    delay_ms =
-        jittered(delay_ms < FIRST_DELAY_MS ? FIRST_DELAY_MS : earlier(delay_ms, MAX_DELAY_MS));
-    if (MAX_DELAY_MS - delay_ms > waiter->credit_ms)
-        delay_ms = jittered(MAX_DELAY_MS);
+    delay_ms = delay_ms < FIRST_DELAY_MS ? FIRST_DELAY_MS : earlier(delay_ms, MAX_DELAY_MS);
     if (waiter->last.state == CHECK_FATAL)
-        delay_ms = jittered(FATAL_DELAY_MS);
-    waiter->next_try_ms = now_ms + delay_ms;
+        delay_ms = FATAL_DELAY_MS;
+    early_ms = earlier(MAX_DELAY_MS - jittered(delay_ms),
+                       waiter->credit_ms > 0 ? waiter->credit_ms / SHARE : 0);
+    waiter->next_try_ms = now_ms + MAX_DELAY_MS - early_ms;
     waiter->credit_ms =
-        earlier(waiter->credit_ms - MAX_DELAY_MS + delay_ms + delay_ms / REFILL, CREDIT_MS);
+        earlier(waiter->credit_ms - early_ms + (MAX_DELAY_MS - early_ms) / REFILL, CREDIT_MS);
+}
+
+static void take_news(struct waiter *waiter)
+{
+    waiter->news_ms = clock_ms();
+    if (waiter->tries > 1) {
+        waiter->credit_ms += waiter->bonus_ms;
+        waiter->bonus_ms = 0;
+    }
 }
 
 static void log_change(const struct wait *wait, const struct waiter *waiter)
@@ -179,13 +125,13 @@ static void take_result(struct wait *wait, struct waiter *waiter, const struct c
     bool news = is_news(&waiter->last, result);
     bool fatal = result->state == CHECK_FATAL;
 
-    end_try(waiter);
+    attempt_end(&waiter->attempt);
     waiter->tries++;
     if (fatal && waiter->last.state != CHECK_FATAL)
         waiter->fatal_since_ms = clock_ms();
     waiter->last = *result;
     if (news)
-        waiter->news_ms = clock_ms();
+        take_news(waiter);
     plan_try(waiter);
     wait->shown_ms = 0;
     if (!news)
@@ -208,29 +154,10 @@ static bool is_ready(const struct waiter *waiter)
     return waiter->last.state == CHECK_READY;
 }
 
-/* ---- the ports of this machine ---- */
+/* ---- the loop ---- */
 
-/* A sidecar, such as a proxy of a cloud's database, is seen to listen within LOOK_MS, and no try is
- * spent on it. The kernel lists sockets that listen (state 0A) before all others. */
-static void find_open_ports(const char *table, const struct target *target, bool *ret)
-{
-    FILE *file = fopen(table, "re");
-    char line[256];
-    unsigned port, state = 0;
-
-    while (file && fgets(line, sizeof(line), file)) {
-        int fields = sscanf(line, " %*d: %*32[0-9A-F]:%x %*32[0-9A-F]:%*x %x", &port, &state);
-
-        if (fields == 2 && state != 0x0A)
-            break;
-        for (size_t i = 0; i < target->host_count && fields == 2; i++)
-            *ret = *ret || target->hosts[i].port == port;
-    }
-    if (file)
-        (void)fclose(file);
-}
-
-/* Try at once where a port has been opened. */
+/* Try at once where a port has been opened on this machine: a sidecar, such as a cloud's proxy for
+ * its database, is seen to listen, and no try is spent on waiting for it. */
 static void look_at_ports(struct wait *wait)
 {
     if (clock_ms() < wait->look_ms)
@@ -240,19 +167,17 @@ static void look_at_ports(struct wait *wait)
         struct waiter *waiter = &wait->waiters[i];
         bool is_open = false;
 
-        if (is_ready(waiter) || waiter->pid)
+        if (is_ready(waiter) || waiter->attempt.pid)
             continue;
-        find_open_ports("/proc/net/tcp", waiter->target, &is_open);
-        find_open_ports("/proc/net/tcp6", waiter->target, &is_open);
-        if (is_open && !waiter->was_open && waiter->credit_ms >= MAX_DELAY_MS) {
+        for (size_t j = 0; j < waiter->target->host_count && !is_open; j++)
+            is_open = ports_is_open(waiter->target->hosts[j].port);
+        if (is_open && !waiter->was_open && waiter->credit_ms >= 0) {
             waiter->credit_ms -= MAX_DELAY_MS;
             waiter->next_try_ms = clock_ms();
         }
         waiter->was_open = is_open;
     }
 }
-
-/* ---- the loop ---- */
 
 /* "waiting 12s, 1 of 3 ready: tcp://a:1: connection refused; …" */
 static void show(struct wait *wait)
@@ -295,13 +220,14 @@ static void advance(struct wait *wait, struct waiter *waiter)
 
     if (is_ready(waiter))
         return;
-    if (waiter->pid && now_ms >= waiter->killed_at_ms)
+    if (waiter->attempt.pid && now_ms >= waiter->attempt.killed_at_ms)
         take_failure(wait, waiter, "no answer, the try was ended");
-    if (waiter->pid || now_ms < waiter->next_try_ms)
+    if (waiter->attempt.pid || now_ms < waiter->next_try_ms)
         return;
     if (waiter->last.state == CHECK_FATAL)
         refresh(wait);
-    if (start_try(waiter, earlier(now_ms + wait->options->try_timeout_ms, wait->deadline_ms)) < 0)
+    if (attempt_start(&waiter->attempt, waiter->target,
+                      earlier(now_ms + wait->options->try_timeout_ms, wait->deadline_ms)) < 0)
         take_failure(wait, waiter, strerror(errno));
 }
 
@@ -313,7 +239,8 @@ static int64_t next_event_ms(const struct wait *wait)
         const struct waiter *waiter = &wait->waiters[i];
 
         if (!is_ready(waiter))
-            next_ms = earlier(next_ms, waiter->pid ? waiter->killed_at_ms : waiter->next_try_ms);
+            next_ms = earlier(next_ms, waiter->attempt.pid ? waiter->attempt.killed_at_ms
+                                                           : waiter->next_try_ms);
     }
     return next_ms;
 }
@@ -322,7 +249,7 @@ static void read_result(struct wait *wait, struct waiter *waiter)
 {
     struct check_result result;
 
-    if (read(waiter->fd, &result, sizeof(result)) == sizeof(result))
+    if (read(waiter->attempt.fd, &result, sizeof(result)) == sizeof(result))
         take_result(wait, waiter, &result);
     else
         take_failure(wait, waiter, "the check ended without a result");
@@ -335,7 +262,7 @@ static bool sleep_on(struct wait *wait)
 
     polls[0] = (struct pollfd){.fd = wait->options->cancel_fd, .events = POLLIN};
     for (size_t i = 0; i < wait->count; i++)
-        polls[i + 1] = (struct pollfd){.fd = wait->waiters[i].fd, .events = POLLIN};
+        polls[i + 1] = (struct pollfd){.fd = wait->waiters[i].attempt.fd, .events = POLLIN};
     if (poll(polls, wait->count + 1, clock_left_ms(next_event_ms(wait))) <= 0)
         return false;
     for (size_t i = 0; i < wait->count; i++)
@@ -424,14 +351,15 @@ int wait_for_targets(const struct target *targets, size_t count, const struct wa
         for (size_t i = 0; i < count; i++)
             wait.waiters[i] =
                 (struct waiter){.target = &targets[i],
-                                .fd = -1,
+                                .attempt = {.fd = -1},
                                 .news_ms = now_ms,
                                 .credit_ms = CREDIT_MS,
+                                .bonus_ms = NEWS_MS,
                                 .last = {.state = CHECK_RETRY, .reason = "no answer yet"}};
         result = run(&wait, err);
         log_status("%s", "");
         for (size_t i = 0; i < count; i++)
-            end_try(&wait.waiters[i]);
+            attempt_end(&wait.waiters[i].attempt);
     } else {
         err_set(err, EXIT_INTERNAL, "out of memory");
     }
