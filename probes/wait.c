@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #define FIRST_DELAY_MS 50
 #define MAX_DELAY_MS 1000

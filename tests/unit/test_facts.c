@@ -176,6 +176,25 @@ Test(facts, postgres_gets_address_and_login_from_the_connection_keys)
     cr_expect_eq(target.hosts[0].port, 5433);
     cr_expect_str_eq(target.user, "hive");
     cr_expect_str_eq(target.password, "p&w");
+    cr_expect(target.deep, "the metastore needs more than a login");
+    target_free(&target);
+    facts_free(&facts);
+}
+
+Test(facts, the_user_of_the_connection_url_wins_as_in_the_driver)
+{
+    struct target target;
+    struct err err = {0};
+    struct facts *facts;
+
+    write_site("hive-site.xml",
+               (const char *const[][2]){
+                   {"javax.jdo.option.ConnectionURL", "jdbc:postgresql://db/hive?user=url"},
+                   {"javax.jdo.option.ConnectionUserName", "key"},
+                   {NULL, NULL}});
+    facts = read_facts();
+    cr_assert_eq(facts_postgres(facts, &target, &err), 1, "%s", err.message);
+    cr_expect_str_eq(target.user, "url");
     target_free(&target);
     facts_free(&facts);
 }

@@ -53,6 +53,22 @@ Test(log, a_line_leaves_errno_as_it_was)
     cr_expect(strstr(captured(with_errno), "a line") != NULL);
 }
 
+static void status_line(void)
+{
+    log_status("waiting %ds", 3);
+    log_info("x", "a line");
+    log_status("%s", "");
+}
+
+Test(log, a_status_line_is_for_terminals_only)
+{
+    const char *line = captured(status_line);
+
+    cr_expect_null(strstr(line, "waiting"), "%s", line);
+    cr_expect_null(strchr(line, '\033'), "%s", line);
+    cr_expect_str_eq(line + 24, " info  x: a line\n");
+}
+
 static void json_line(void)
 {
     log_set_format(LOG_JSON);

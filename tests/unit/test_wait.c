@@ -1,6 +1,7 @@
 #include "common/clock.h"
 #include "common/fd.h"
 #include "common/log.h"
+#include "probes/ports.h"
 #include "probes/wait.h"
 
 #include <arpa/inet.h>
@@ -239,6 +240,79 @@ Test(wait, a_fatal_answer_ends_it_after_its_grace)
     expect_no_child();
     target_free(&target);
     close(fd);
+}
+
+/* ---- what refused is given something new ---- */
+
+static unsigned refreshes;
+
+static bool find_nothing_new(void *context)
+{
+    (void)context;
+    refreshes++;
+    return false;
+}
+
+/* The first time a port where somebody is ready. */
+static bool find_another_port(void *context)
+{
+    struct target *target = context;
+    struct target fresh = target_at("tcp://", target->hosts[1].port);
+    bool changed = target_replace(target, &fresh);
+
+    target_free(&fresh);
+    refreshes++;
+    return changed;
+}
+
+static void refuse_and_refresh(bool (*refresh)(void *), int want_status, unsigned want_refreshes)
+{
+    struct wait_options options = patient;
+    struct err err = {.message = ""};
+    struct target target;
+    uint16_t port, open_port;
+    int fd = bound(&port), open_fd = bound(&open_port);
+    pid_t server;
+    int result;
+
+    cr_assert_eq(listen(fd, 8), 0);
+    cr_assert_eq(listen(open_fd, 8), 0);
+    server = start_sasl_server(fd);
+    target = target_at("thrift://", port);
+    target.hosts[1].port = open_port; /* not one of its hosts: only kept there */
+    options.fatal_grace_ms = 7000;
+    options.refresh = refresh;
+    options.context = &target;
+    result = wait_for_targets(&target, 1, &options, &err);
+    cr_expect_eq(result < 0 ? (int)err.status : 0, want_status, "%s", err.message);
+    cr_expect_eq(refreshes, want_refreshes, "%u", refreshes);
+    kill(server, SIGKILL);
+    waitpid(server, NULL, 0);
+    target_free(&target);
+    close(fd);
+    close(open_fd);
+}
+
+Test(wait, asks_for_new_secrets_before_it_asks_again_what_refused)
+{
+    refuse_and_refresh(find_nothing_new, EXIT_CONFIG, 1);
+}
+
+Test(wait, what_refused_is_asked_again_with_what_is_new)
+{
+    refuse_and_refresh(find_another_port, 0, 1);
+}
+
+Test(wait, sees_a_port_that_is_opened_here_without_a_connection)
+{
+    uint16_t port;
+    int fd = bound(&port);
+
+    cr_expect_not(ports_is_open(port), "bound, but nobody listens");
+    cr_assert_eq(listen(fd, 1), 0);
+    cr_expect(ports_is_open(port));
+    close(fd);
+    cr_expect_not(ports_is_open(port));
 }
 
 static void cancel_in(int fd, useconds_t us)
