@@ -125,6 +125,10 @@ def test_a_metastore_says_which_right_it_lacks(
         if status == 77:
             assert "refused: 42501: " in pod.stderr
         assert probe(url_of(server))[0] == 0, "a plain probe does not ask for the right"
+        deep = rig.run_sparkpod(
+            *("probe", "--deep", url_of(server)), env={"PGPASSWORD": PASSWORD}
+        )
+        assert deep.returncode == (77 if status == 77 else 0), deep.stdout
 
 
 # --- standbys ------------------------------------------------------------------------------------
