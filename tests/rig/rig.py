@@ -151,16 +151,33 @@ def fill_folder(templates: pathlib.Path, target: pathlib.Path, values: Mapping[s
 
 @dataclasses.dataclass(frozen=True)
 class Homes:
-    """Where the servers are."""
+    """Where the servers are. hive_client holds what Spark talks to this metastore with where its
+    built-in client is not fit for it."""
 
     spark: pathlib.Path
     metastore: pathlib.Path
+    hive_client: Optional[pathlib.Path] = None
 
     @property
     def schema(self) -> pathlib.Path:
-        """The script that makes the metastore's tables in PostgreSQL."""
+        """The script that makes the metastore's tables in PostgreSQL; a release of the metastore
+        uses that of its minor version."""
         folder = self.metastore / "scripts" / "metastore" / "upgrade" / "postgres"
-        return folder / "hive-schema-3.1.0.postgres.sql"
+        minor = version_of(self.metastore).rpartition(".")[0]
+        return folder / f"hive-schema-{minor}.0.postgres.sql"
+
+    @property
+    def spark_options(self) -> list[str]:
+        """What start-thriftserver.sh is told to make Spark take the Hive client."""
+        if not self.hive_client:
+            return []
+        confs = {
+            "version": version_of(self.hive_client),
+            "jars": "path",
+            "jars.path": f"file://{self.hive_client}/jars/*.jar",
+        }
+        pairs = [f"spark.sql.hive.metastore.{key}={value}" for key, value in confs.items()]
+        return [argument for pair in pairs for argument in ("--conf", pair)]
 
     def spark_env(self) -> dict[str, str]:
         """Return what the Thrift Server needs in its environment."""
@@ -177,9 +194,14 @@ class Homes:
         }
 
 
-def fetch(name: str) -> pathlib.Path:
-    """Get "spark" or "metastore" if need be, and return its home."""
-    run = subprocess.run([RIG / "fetch", name], stdout=subprocess.PIPE, text=True, check=True)
+def version_of(home: pathlib.Path) -> str:
+    """Return the version of what fetch() got."""
+    return home.name.rpartition("-")[2]
+
+
+def fetch(*what: str) -> pathlib.Path:
+    """Get what tests/rig/fetch has, such as "spark" or "spark", "4.3.0", if need be; its home."""
+    run = subprocess.run([RIG / "fetch", *what], stdout=subprocess.PIPE, text=True, check=True)
     return pathlib.Path(run.stdout.splitlines()[-1])
 
 
@@ -678,7 +700,7 @@ class ThriftServer(Process):
             "SPARK_SUBMIT_OPTS": java_tmp(folder),
         }
         script = homes.spark / "sbin" / "start-thriftserver.sh"
-        argv = [str(script), "--master", "local[2]", *options]
+        argv = [str(script), "--master", "local[2]", *homes.spark_options, *options]
         super().__init__("thrift-server", argv, env, folder)
         if wait:
             self.wait_until(lambda: port_open(self.port), what=f"port {self.port} opens")
