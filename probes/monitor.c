@@ -6,6 +6,7 @@
 #include "probes/server.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/time.h>
 #include <time.h>
@@ -22,6 +23,7 @@ struct worker {
     bool plan_failed;              /* and said so */
     struct check_session *session; /* NULL without a service */
     unsigned connects_before;      /* those of earlier workers */
+    bool ui_seen;                  /* the UI has answered */
     bool announced;                /* the service was usable once */
     int64_t next_ms;
     struct server *server; /* NULL: none wanted */
@@ -95,7 +97,23 @@ static bool record(const struct worker *worker, enum snapshot_check check,
     return is_up;
 }
 
-static bool ask(const struct worker *worker, enum snapshot_check check)
+/* Spark opens its UI before its Thrift port. Where the service answers and the UI never has, Spark
+ * found spark.ui.port taken and took another one, and a restart would not help. */
+static void ask_ui(struct worker *worker, int64_t deadline_ms, struct check_result *ret)
+{
+    struct snapshot_result alive = snapshot_result(worker->monitor->snapshot, SNAPSHOT_ALIVE);
+
+    check_target(&worker->plan.ui, deadline_ms, ret);
+    worker->ui_seen |= ret->state == CHECK_READY;
+    if (worker->ui_seen || !alive.asked || alive.state != CHECK_READY)
+        return;
+    *ret = (struct check_result){.state = CHECK_READY, .latency_us = ret->latency_us};
+    (void)snprintf(ret->reason, sizeof(ret->reason),
+                   "no answer at port %u while the service serves: left out",
+                   worker->plan.ui.hosts[0].port);
+}
+
+static bool ask(struct worker *worker, enum snapshot_check check)
 {
     const struct monitor_plan *plan = &worker->plan;
     int64_t deadline_ms = clock_ms() + plan->timeout_ms;
@@ -104,7 +122,7 @@ static bool ask(const struct worker *worker, enum snapshot_check check)
 
     watch_over(check, plan->timeout_ms);
     if (check == SNAPSHOT_UI)
-        check_target(&plan->ui, deadline_ms, &result);
+        ask_ui(worker, deadline_ms, &result);
     else
         check_session_ask(worker->session, question, deadline_ms, &result);
     watch_over(check, 0);

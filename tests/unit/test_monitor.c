@@ -222,6 +222,29 @@ Test(monitor, an_interface_that_answers_anything_is_up_and_its_loss_keeps_client
     cr_expect(has_state(SNAPSHOT_ALIVE, CHECK_READY));
 }
 
+Test(monitor, an_interface_that_was_never_seen_at_its_port_keeps_nobody_away)
+{
+    uint16_t port;
+    int taken = server_listen(0, &(struct err){0});
+
+    cr_assert_geq(taken, 0);
+    port = port_of(taken);
+    (void)snprintf(rig->ui_url, sizeof(rig->ui_url), "http://127.0.0.1:%u/", port);
+    rig->timeout_ms = 300; /* whoever has it does not answer */
+    snapshot_set_phase(service, PHASE_STARTING);
+    start_service();
+    snapshot_set_phase(snapshot, PHASE_STARTING);
+    start_worker(-1);
+    cr_expect(has_state(SNAPSHOT_UI, CHECK_RETRY), "the service does not answer either");
+    snapshot_set_phase(service, PHASE_SERVING);
+    cr_expect(was_announced(PATIENCE_MS));
+    cr_expect(has_state(SNAPSHOT_UI, CHECK_READY));
+    fd_close(&taken);
+    cr_expect(is_asked_again());
+    cr_expect(has_state(SNAPSHOT_USABLE, CHECK_READY));
+    cr_expect(has_state(SNAPSHOT_UI, CHECK_READY));
+}
+
 Test(monitor, a_new_worker_of_a_serving_pod_takes_over_quietly)
 {
     snapshot_set_phase(snapshot, PHASE_SERVING);
