@@ -245,6 +245,12 @@ def cmdline(pid: int) -> list[str]:
     return [part.decode(errors="replace") for part in data.split(b"\0")[:-1]]
 
 
+def mount_namespace() -> tuple[str, ...]:
+    """Return what runs a command that may mount: by root's right, else in a user namespace."""
+    rights = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    return ("unshare", *rights, "--mount")
+
+
 @functools.lru_cache
 def namespace() -> tuple[str, ...]:
     """Return what runs a command as PID 1: by root's right, else in a user namespace."""
@@ -853,11 +859,13 @@ class Sparkpod(Process):
         folder: pathlib.Path,
         env: Optional[Mapping[str, str]] = None,
         port: Optional[int] = None,
+        prefix: Sequence[str] = (),
     ) -> None:
+        """prefix is a command that execs sparkpod in the end."""
         env = {**base_env(), **(env or {})}
         self.port = port or int(env.get("SPARKPOD_HEALTH_PORT") or free_port())
         env["SPARKPOD_HEALTH_PORT"] = str(self.port)
-        super().__init__("sparkpod", [sparkpod_binary(), *args], env, folder)
+        super().__init__("sparkpod", [*prefix, sparkpod_binary(), *args], env, folder)
 
     def get(self, path: str, timeout: float = 5.0, method: str = "GET") -> tuple[int, str]:
         """Ask its HTTP server; (0, reason) when nothing answers."""
@@ -870,6 +878,19 @@ class Sparkpod(Process):
             return 0, str(error) or type(error).__name__
         finally:
             connection.close()
+
+    def metric(self, name: str) -> float:
+        """Return a sample of /metrics by its name and labels; 0 where there is none yet."""
+        for line in self.get("/metrics")[1].splitlines():
+            if line.startswith(f"sparkpod_{name} "):
+                return float(line.rpartition(" ")[2])
+        return 0
+
+    def worker(self) -> Optional[int]:
+        """Return its health worker, the child that runs sparkpod's own program; or None."""
+        argv = cmdline(self.pid)
+        children = [pid for pid in _pids() if _stat(pid)[1] == self.pid]
+        return next((pid for pid in children if cmdline(pid) == argv), None)
 
     def wait_ready(self, timeout: float = START_S) -> None:
         """Wait until /readyz says 200; RigError with its reason and the logs if it never does."""
