@@ -19,11 +19,6 @@ TEMPLATES = pathlib.Path(__file__).resolve().parent / "templates"
 HARD_PASSWORD = "p&<w>\"d\\ #=:'$x"
 
 
-def errors(text: str) -> list[str]:
-    """The lines of a log4j log at ERROR."""
-    return [line for line in text.splitlines() if re.search(r"\bERROR\b", line)]
-
-
 class Stack:
     """The address book of one metastore pod and one Thrift Server pod."""
 
@@ -229,33 +224,6 @@ def test_a_malformed_template_is_65_with_its_place_and_writes_nothing(
     assert pod.wait() == 65
     assert re.search(r"hive-site\.xml:3:\d+: ", pod.stderr)
     assert list((stack.work / "metastore" / "conf").iterdir()) == []
-
-
-def test_a_thousand_checks_of_the_services_themselves_log_no_error(
-    stack: Stack, sparkpod: Start
-) -> None:
-    often = {"SPARKPOD_HEALTH_INTERVAL": "100ms"}
-    with stack.postgres():
-        metastore = sparkpod("metastore", env=stack.env("metastore", often))
-        thrift = sparkpod("thrift-server", env=stack.env("thrift-server", often))
-        thrift.wait_ready()
-        before = [len(errors(pod.stderr + pod.stdout)) for pod in (metastore, thrift)]
-
-        def passed(pod: rig.Sparkpod, check: str) -> int:
-            text = pod.get("/metrics")[1]
-            found = re.search(
-                rf'sparkpod_checks_total{{check="{check}",result="passed"}} (\d+)', text
-            )
-            return int(found.group(1)) if found else 0
-
-        for pod in (metastore, thrift):
-            # alive and usable are two questions each time
-            pod.wait_until(lambda p=pod: passed(p, "alive") + passed(p, "usable") >= 1000, 150)
-            assert pod.get("/readyz")[0] == 200
-        after = [len(errors(pod.stderr + pod.stdout)) for pod in (metastore, thrift)]
-        assert after == before, errors(thrift.stderr + thrift.stdout)[-3:]
-        assert thrift.stop() == 0
-        assert metastore.stop() == 0
 
 
 def test_a_secret_is_in_no_environment_once_the_templates_are_rendered(

@@ -20,8 +20,6 @@ import pytest
 import rig
 
 INTERVAL_S = TIMEOUT_S = 1.0
-# Two rounds of three checks at most, each of which may take its whole deadline only once: a service
-# that hangs is not asked further.
 TOLD_S = 2 * (INTERVAL_S + TIMEOUT_S)
 BUSY_S = 4.0  # for a machine that does something else as well
 
@@ -332,7 +330,8 @@ def test_a_ui_on_another_port_than_the_one_asked_for_costs_no_restart(
             "THRIFT_PORT": str(rig.free_port()),
             "SPARK_UI_PORT": str(taken.getsockname()[1]),
         }
-        pod = sparkpod("thrift-server", env={**rig.role_env(homes, "thrift-server", work, values), **ENV})
+        env = {**rig.role_env(homes, "thrift-server", work, values), **ENV}
+        pod = sparkpod("thrift-server", env=env)
         pod.wait_ready(60)
         stays(pod, True, True, 5)
         assert pod.stop() == 0
