@@ -215,7 +215,7 @@ const struct lint_rule lint_rules[] = {
     {"metastore-4", LINT_ERROR, THRIFT, "spark.sql.hive.metastore.version", .values = "4.*",
      .when = "sparkpod.spark.version=3.*", .what = "a metastore 4 with Spark 3",
      .why = "Spark 3 answers: Unsupported Hive Metastore version",
-     .instead = "Spark 4.1, or a metastore 3.1.3"},
+     .instead = "version 3.1.3 with its client's jars, which a metastore 4.0.1 answers"},
 
     /* ---- the Thrift Server ---- */
     {"authentication-case", LINT_ERROR, THRIFT, "hive.server2.authentication",

@@ -57,6 +57,19 @@ static void read_version(char *const *environment, struct target *server)
     globfree(&jars);
 }
 
+/* Without it no table can be queried. Where only a connection could be tried, with Kerberos for
+ * instance, nothing is: each would be a stack trace in the metastore's log. */
+static int add_metastore(const struct service *service, const struct facts *facts,
+                         struct monitor_plan *ret, struct err *err)
+{
+    int found = facts_metastore(facts, &ret->metastore, err);
+
+    if (found == 1 && service_set_trust(service->config, &ret->metastore, err) < 0)
+        found = -1;
+    ret->has_metastore = found == 1 && ret->metastore.kind == TARGET_METASTORE;
+    return found < 0 ? -1 : 0;
+}
+
 int thrift_server_make_plan(const struct service *service, struct monitor_plan *ret,
                             struct err *err)
 {
@@ -70,7 +83,9 @@ int thrift_server_make_plan(const struct service *service, struct monitor_plan *
     has_ui = facts_ui(facts, service->environment, &ret->ui, err);
     ret->has_service = true;
     ret->has_ui = has_ui == 1;
-    return has_ui < 0 ? -1 : service_set_own(service, &ret->ui, err);
+    if (has_ui < 0 || service_set_own(service, &ret->ui, err) < 0)
+        return -1;
+    return add_metastore(service, facts, ret, err);
 }
 
 /* Whether executors are to run as pods of the cluster this driver runs in. */

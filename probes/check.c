@@ -43,18 +43,33 @@ void checks_take_answer(const struct thrift_answer *answer, struct check_result 
     }
 }
 
+/* Each of the hosts may do, first the one that did last. */
+static int connect_to_any(struct check_session *session, struct conversation *kept,
+                          checks_connect *connect, int64_t deadline_ms, struct err *err)
+{
+    const struct target *target = session->target;
+    size_t count = target->host_count;
+
+    for (size_t left = count; left > 0; left--) {
+        if (connect(target, &target->hosts[session->host], checks_share(deadline_ms, left), kept,
+                    err) == 0)
+            return 0;
+        session->host = (session->host + 1) % count;
+    }
+    return -1;
+}
+
 void checks_call_kept(struct check_session *session, struct conversation *kept,
                       checks_connect *connect, enum thrift_method method, int64_t deadline_ms,
                       struct check_result *ret)
 {
-    const struct target *target = session->target;
     struct thrift_answer answer;
     struct err err;
     bool was_open;
 
     do {
         was_open = kept->transport != NULL;
-        if (!was_open && connect(target, &target->hosts[0], deadline_ms, kept, &err) < 0)
+        if (!was_open && connect_to_any(session, kept, connect, deadline_ms, &err) < 0)
             break;
         session->connects += !was_open;
         if (conversation_call(kept, method, NULL, deadline_ms, &answer, &err) == 0) {
@@ -174,7 +189,7 @@ void check_session_ask(struct check_session *session, enum check_question questi
 
 unsigned check_session_connects(const struct check_session *session)
 {
-    return session->connects;
+    return session ? session->connects : 0;
 }
 
 void check_session_free(struct check_session *session)

@@ -40,8 +40,8 @@ enum check_question {
  *   metastore:    alive = fb303 getStatus; usable = get_database("default")
  *   hiveserver2:  alive = GetInfo on the kept connection; usable = a new connection gets a worker
  *   others:       check_target for both
- * It talks with the target's first host. A login that a Thrift Server refuses is the probe's own
- * fault: the result is ready, says so, and the login is not tried again. */
+ * It keeps to the host that answers, of a metastore's several. A login that a Thrift Server refuses
+ * is the probe's own fault: the result is ready, says so, and the login is not tried again. */
 struct check_session;
 
 /* target is borrowed and must outlive the session. NULL without memory. */
@@ -51,7 +51,7 @@ struct check_session *check_session_new(const struct target *target);
 void check_session_ask(struct check_session *session, enum check_question question,
                        int64_t deadline_ms, struct check_result *ret);
 
-/* How often the kept connection was opened. */
+/* How often the kept connection was opened; 0 for NULL. */
 unsigned check_session_connects(const struct check_session *session);
 
 /* Close by FIN, all answers read, and free. Takes NULL. */

@@ -12,6 +12,7 @@ struct check_session {
     char version[16];           /* hiveserver2: Spark's, as GetInfo gave it; "" before */
     bool login_refused;         /* hiveserver2: not tried again, accounts would be locked */
     bool port_closed;           /* hiveserver2: a new connection was refused */
+    size_t host;                /* which of target's is talked with */
     unsigned connects;
 };
 

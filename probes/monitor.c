@@ -20,11 +20,12 @@ struct worker {
     const struct monitor *monitor;
     struct monitor_plan plan;
     bool has_plan;
-    bool plan_failed;              /* and said so */
-    struct check_session *session; /* NULL without a service */
-    unsigned connects_before;      /* those of earlier workers */
-    bool ui_seen;                  /* the UI has answered */
-    bool announced;                /* the service was usable once */
+    bool plan_failed;                /* and said so */
+    struct check_session *session;   /* NULL without a service */
+    struct check_session *metastore; /* NULL without one to ask */
+    unsigned connects_before;        /* those of earlier workers */
+    bool ui_seen;                    /* the UI has answered */
+    bool announced;                  /* the service was usable once */
     int64_t next_ms;
     struct server *server; /* NULL: none wanted */
     unsigned passes;       /* of its thread, and how many ticks ago they changed */
@@ -43,6 +44,7 @@ void monitor_plan_free(struct monitor_plan *plan)
 {
     target_free(&plan->service);
     target_free(&plan->ui);
+    target_free(&plan->metastore);
     memset(plan, 0, sizeof(*plan));
 }
 
@@ -124,7 +126,8 @@ static bool ask(struct worker *worker, enum snapshot_check check)
     if (check == SNAPSHOT_UI)
         ask_ui(worker, deadline_ms, &result);
     else
-        check_session_ask(worker->session, question, deadline_ms, &result);
+        check_session_ask(check == SNAPSHOT_METASTORE ? worker->metastore : worker->session,
+                          question, deadline_ms, &result);
     watch_over(check, 0);
     return record(worker, check, &result);
 }
@@ -136,8 +139,8 @@ static bool ask_all(struct worker *worker)
     static const struct check_result not_asked = {.state = CHECK_RETRY,
                                                   .status = EXIT_UNAVAILABLE,
                                                   .latency_us = -1,
-                                                  .reason = "not asked yet"};
-    bool live = !worker->plan.has_service || ask(worker, SNAPSHOT_ALIVE);
+                                                  .reason = "not asked while others fail"};
+    bool live = !worker->plan.has_service || ask(worker, SNAPSHOT_ALIVE), usable;
 
     if (worker->plan.has_ui)
         live = ask(worker, SNAPSHOT_UI) && live;
@@ -147,7 +150,18 @@ static bool ask_all(struct worker *worker)
         (void)record(worker, SNAPSHOT_USABLE, &not_asked);
         return false;
     }
-    return ask(worker, SNAPSHOT_USABLE);
+    usable = ask(worker, SNAPSHOT_USABLE);
+    /* Each time is a line in its log: not while a start polls. */
+    if (usable && worker->plan.has_metastore)
+        (void)ask(worker, SNAPSHOT_METASTORE);
+    return usable;
+}
+
+static int open_session(const struct target *target, struct check_session **ret, struct err *err)
+{
+    check_session_free(*ret); /* of a plan that failed half-way */
+    *ret = check_session_new(target);
+    return *ret ? 0 : err_set(err, EXIT_INTERNAL, "out of memory");
 }
 
 static bool make_plan(struct worker *worker)
@@ -156,11 +170,10 @@ static bool make_plan(struct worker *worker)
     struct err err = {0};
     int result = monitor->make_plan(monitor->context, &worker->plan, &err);
 
-    if (result == 0 && worker->plan.has_service) {
-        worker->session = check_session_new(&worker->plan.service);
-        if (!worker->session)
-            result = err_set(&err, EXIT_INTERNAL, "out of memory");
-    }
+    if (result == 0 && worker->plan.has_service)
+        result = open_session(&worker->plan.service, &worker->session, &err);
+    if (result == 0 && worker->plan.has_metastore)
+        result = open_session(&worker->plan.metastore, &worker->metastore, &err);
     if (result == 0)
         return true;
     if (!worker->plan_failed)
@@ -182,6 +195,7 @@ static void announce(struct worker *worker)
 static void watch(struct worker *worker, enum phase phase)
 {
     int64_t now_ms = clock_ms();
+    unsigned connects;
     bool usable;
 
     worker->has_plan = worker->has_plan || make_plan(worker);
@@ -190,9 +204,8 @@ static void watch(struct worker *worker, enum phase phase)
         return;
     }
     usable = ask_all(worker);
-    if (worker->session)
-        snapshot_set_connects(worker->monitor->snapshot,
-                              worker->connects_before + check_session_connects(worker->session));
+    connects = check_session_connects(worker->session) + check_session_connects(worker->metastore);
+    snapshot_set_connects(worker->monitor->snapshot, worker->connects_before + connects);
     if (usable && phase == PHASE_STARTING)
         announce(worker);
     if (phase == PHASE_SERVING || worker->announced)

@@ -15,6 +15,8 @@ struct monitor_plan {
     struct target service; /* owned by the plan */
     bool has_ui;
     struct target ui; /* http, any status */
+    bool has_metastore;
+    struct target metastore; /* what a Thrift Server's clients need as well */
     int64_t interval_ms;
     int64_t timeout_ms; /* of one check */
 };

@@ -33,6 +33,7 @@ static const struct {
     [SNAPSHOT_ALIVE] = {"Alive", "The service answers on the connection that is kept."},
     [SNAPSHOT_UI] = {"UI", "The Spark UI answers."},
     [SNAPSHOT_USABLE] = {"Usable", "A new client can be served."},
+    [SNAPSHOT_METASTORE] = {"Metastore", "The metastore and its database answer."},
 };
 
 /* Everything that is not ours passes here. */

@@ -69,7 +69,11 @@ const char *phase_name(enum phase phase)
 const char *snapshot_check_name(enum snapshot_check check)
 {
     static const char *const names[SNAPSHOT_CHECKS] = {
-        [SNAPSHOT_ALIVE] = "alive", [SNAPSHOT_UI] = "ui", [SNAPSHOT_USABLE] = "usable"};
+        [SNAPSHOT_ALIVE] = "alive",
+        [SNAPSHOT_UI] = "ui",
+        [SNAPSHOT_USABLE] = "usable",
+        [SNAPSHOT_METASTORE] = "metastore",
+    };
 
     return names[check];
 }

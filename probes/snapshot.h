@@ -27,13 +27,14 @@ enum phase {
 const char *phase_name(enum phase phase);
 
 enum snapshot_check {
-    SNAPSHOT_ALIVE,  /* the service's own protocol, kept connection */
-    SNAPSHOT_UI,     /* the Spark UI answers at all */
-    SNAPSHOT_USABLE, /* a client can be served now */
+    SNAPSHOT_ALIVE,     /* the service's own protocol, kept connection */
+    SNAPSHOT_UI,        /* the Spark UI answers at all */
+    SNAPSHOT_USABLE,    /* a client can be served now */
+    SNAPSHOT_METASTORE, /* a Thrift Server's metastore answers, and its database */
 };
-#define SNAPSHOT_CHECKS (SNAPSHOT_USABLE + 1)
+#define SNAPSHOT_CHECKS (SNAPSHOT_METASTORE + 1)
 
-/* "alive", "ui", "usable" */
+/* "alive", "ui", "usable", "metastore" */
 const char *snapshot_check_name(enum snapshot_check check);
 
 /* "ready", "retry", "fatal" */

@@ -4,7 +4,9 @@
 
 bool verdict_counts(enum probe probe, enum snapshot_check check)
 {
-    return probe == PROBE_READY || (probe == PROBE_LIVE && check != SNAPSHOT_USABLE);
+    bool is_own = check == SNAPSHOT_ALIVE || check == SNAPSHOT_UI;
+
+    return probe == PROBE_READY || (probe == PROBE_LIVE && is_own);
 }
 
 /* The first of the checks behind probe that fails, as "usable: timed out after 5.0s". */

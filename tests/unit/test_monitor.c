@@ -4,6 +4,7 @@
 #include "common/fd.h"
 #include "probes/monitor.h"
 #include "probes/server.h"
+#include "probes/verdict.h"
 
 #include <criterion/criterion.h>
 #include <dirent.h>
@@ -26,6 +27,7 @@
 struct rig {
     char url[64];    /* empty: no service */
     char ui_url[64]; /* empty: no UI */
+    char metastore_url[64];
     int64_t timeout_ms;
     int plan_failures; /* before the first success */
     atomic_int plans;
@@ -100,9 +102,12 @@ static int make_plan(void *context, struct monitor_plan *ret, struct err *err)
     ret->timeout_ms = rig->timeout_ms;
     ret->has_service = rig->url[0] != '\0';
     ret->has_ui = rig->ui_url[0] != '\0';
+    ret->has_metastore = rig->metastore_url[0] != '\0';
     if (ret->has_service && target_parse(rig->url, &ret->service, err) < 0)
         return -1;
     if (ret->has_ui && target_parse(rig->ui_url, &ret->ui, err) < 0)
+        return -1;
+    if (ret->has_metastore && target_parse(rig->metastore_url, &ret->metastore, err) < 0)
         return -1;
     ret->ui.any_status = true;
     return 0;
@@ -243,6 +248,26 @@ Test(monitor, an_interface_that_was_never_seen_at_its_port_keeps_nobody_away)
     cr_expect(is_asked_again());
     cr_expect(has_state(SNAPSHOT_USABLE, CHECK_READY));
     cr_expect(has_state(SNAPSHOT_UI, CHECK_READY));
+}
+
+Test(monitor, a_metastore_that_is_gone_keeps_clients_away_and_costs_no_restart)
+{
+    char reason[VERDICT_REASON_BYTES];
+    int closed = server_listen(0, &(struct err){0});
+
+    (void)snprintf(rig->metastore_url, sizeof(rig->metastore_url), "tcp://127.0.0.1:%u",
+                   port_of(closed));
+    fd_close(&closed);
+    snapshot_set_phase(service, PHASE_SERVING);
+    start_service();
+    snapshot_set_phase(snapshot, PHASE_STARTING);
+    start_worker(-1);
+    cr_expect(was_announced(PATIENCE_MS), "the service itself has started");
+    snapshot_set_phase(snapshot, PHASE_SERVING);
+    cr_expect(has_state(SNAPSHOT_METASTORE, CHECK_RETRY));
+    cr_expect(verdict_passes(snapshot, PROBE_LIVE, reason, sizeof(reason)));
+    cr_expect_not(verdict_passes(snapshot, PROBE_READY, reason, sizeof(reason)));
+    cr_expect_str_eq(reason, "metastore: connection refused");
 }
 
 Test(monitor, a_new_worker_of_a_serving_pod_takes_over_quietly)

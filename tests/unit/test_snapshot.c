@@ -96,8 +96,8 @@ Test(snapshot, while_serving_every_combination_of_results_decides_as_the_table_s
 {
     const int not_asked = 3;
 
-    for (int mix = 0; mix < 4 * 4 * 4; mix++) {
-        int states[SNAPSHOT_CHECKS] = {mix % 4, mix / 4 % 4, mix / 16};
+    for (int mix = 0; mix < 4 * 4 * 4 * 4; mix++) {
+        int states[SNAPSHOT_CHECKS] = {mix % 4, mix / 4 % 4, mix / 16 % 4, mix / 64};
         struct snapshot *snapshot = make();
         bool passes[SNAPSHOT_CHECKS], live;
 
@@ -109,8 +109,9 @@ Test(snapshot, while_serving_every_combination_of_results_decides_as_the_table_s
         live = passes[SNAPSHOT_ALIVE] && passes[SNAPSHOT_UI];
         snapshot_set_phase(snapshot, PHASE_SERVING);
         cr_expect_eq(answers(snapshot, PROBE_LIVE), live, "live, mix %d", mix);
-        cr_expect_eq(answers(snapshot, PROBE_READY), live && passes[SNAPSHOT_USABLE],
-                     "ready, mix %d", mix);
+        cr_expect_eq(answers(snapshot, PROBE_READY),
+                     live && passes[SNAPSHOT_USABLE] && passes[SNAPSHOT_METASTORE], "ready, mix %d",
+                     mix);
         cr_expect(answers(snapshot, PROBE_STARTUP), "startup, mix %d", mix);
     }
 }
