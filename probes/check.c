@@ -63,8 +63,8 @@ void checks_call_kept(struct check_session *session, struct conversation *kept,
                       checks_connect *connect, enum thrift_method method, int64_t deadline_ms,
                       struct check_result *ret)
 {
+    struct err err = {.status = EXIT_INTERNAL, .message = "no host"};
     struct thrift_answer answer;
-    struct err err;
     bool was_open;
 
     do {

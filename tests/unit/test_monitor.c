@@ -36,9 +36,8 @@ struct rig {
 static struct rig *rig;
 static struct snapshot *snapshot; /* the pod's */
 static struct snapshot *service;  /* the service's own */
-static struct server *server;
 static int service_fd, ready[2];
-static pid_t worker;
+static pid_t worker, service_pid;
 
 static uint16_t port_of(int fd)
 {
@@ -65,26 +64,41 @@ static void set_up(void)
     cr_assert_eq(pipe(ready), 0);
 }
 
-static void start_service(void)
+/* In a process of its own: a worker that is forked beside a thread may inherit a lock of it. */
+static pid_t start_server(const struct snapshot *page, int fd)
 {
+    struct server *server = NULL;
     struct err err = {0};
+    pid_t pid = fork();
 
-    cr_assert_eq(server_start(service, service_fd, &server, &err), 0, "%s", err.message);
+    cr_assert_geq(pid, 0);
+    if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (server_start(page, fd, &server, &err) == 0)
+            (void)pause();
+        _exit(1);
+    }
+    return pid;
 }
 
-static void kill_worker(void)
+static void start_service(void)
 {
-    if (worker > 0) {
-        (void)kill(worker, SIGKILL);
-        (void)waitpid(worker, NULL, 0);
+    service_pid = start_server(service, service_fd);
+}
+
+static void end(pid_t *pid)
+{
+    if (*pid > 0) {
+        (void)kill(*pid, SIGKILL);
+        (void)waitpid(*pid, NULL, 0);
     }
-    worker = 0;
+    *pid = 0;
 }
 
 static void tear_down(void)
 {
-    kill_worker();
-    server_stop(server);
+    end(&worker);
+    end(&service_pid);
     fd_close(&service_fd);
     fd_close(&ready[0]);
     fd_close(&ready[1]);
@@ -206,14 +220,14 @@ Test(monitor, the_first_success_is_announced_once_and_failures_come_and_go)
 Test(monitor, an_interface_that_answers_anything_is_up_and_its_loss_keeps_clients_away)
 {
     struct err err = {0};
-    struct server *ui = NULL;
     struct snapshot *ui_snapshot = snapshot_new("ui");
     FD_AUTO ui_fd = server_listen(0, &err);
+    pid_t ui;
 
     cr_assert_geq(ui_fd, 0, "%s", err.message);
     (void)snprintf(rig->ui_url, sizeof(rig->ui_url), "http://127.0.0.1:%u/none", port_of(ui_fd));
     rig->timeout_ms = 500;
-    cr_assert_eq(server_start(ui_snapshot, ui_fd, &ui, &err), 0, "%s", err.message);
+    ui = start_server(ui_snapshot, ui_fd);
     start_service();
     snapshot_set_phase(service, PHASE_SERVING);
     snapshot_set_phase(snapshot, PHASE_STARTING);
@@ -221,7 +235,7 @@ Test(monitor, an_interface_that_answers_anything_is_up_and_its_loss_keeps_client
     cr_assert(was_announced(PATIENCE_MS));
     cr_expect(has_state(SNAPSHOT_UI, CHECK_READY), "a 404 is an answer");
 
-    server_stop(ui);
+    end(&ui);
     cr_expect(has_state(SNAPSHOT_UI, CHECK_RETRY));
     cr_expect(has_state(SNAPSHOT_USABLE, CHECK_RETRY));
     cr_expect(has_state(SNAPSHOT_ALIVE, CHECK_READY));
@@ -295,7 +309,7 @@ Test(monitor, a_new_worker_goes_on_counting_failures)
     cr_assert(has_state(SNAPSHOT_USABLE, CHECK_READY));
     snapshot_set_phase(service, PHASE_STOPPING);
     cr_assert(has_state(SNAPSHOT_USABLE, CHECK_RETRY));
-    kill_worker();
+    end(&worker);
     cr_expect(snapshot_result(snapshot, SNAPSHOT_USABLE).up, "one failure is not enough");
     snapshot_set_thresholds(snapshot, 4, 1);
     start_worker(-1);
