@@ -81,15 +81,6 @@ RUN images/fetch metastore "$METASTORE_VERSION" /got \
 ### Images that serve
 
 FROM spark AS spark-thrift-server
-ARG VERSION=0
-ARG REVISION=unknown
-ARG SPARK_IMAGE
-LABEL org.opencontainers.image.title="sparkpod-spark-thrift-server" \
-      org.opencontainers.image.description="Spark Thrift Server under sparkpod, with ABFS" \
-      org.opencontainers.image.version="$VERSION" \
-      org.opencontainers.image.revision="$REVISION" \
-      org.opencontainers.image.base.name="$SPARK_IMAGE" \
-      org.opencontainers.image.licenses="Apache-2.0"
 USER root
 # The folder that configuration is rendered to: the base has none.
 RUN install -d -o 185 -g 0 -m 775 /opt/spark/conf
@@ -99,6 +90,15 @@ COPY --from=build /out/ /
 # Behind the conf folder in the class path: a log4j2.properties there comes first.
 ENV SPARK_DIST_CLASSPATH=/opt/spark/log4j2 \
     SPARK_LOG_DIR=/tmp
+ARG VERSION=0
+ARG REVISION=unknown
+ARG SPARK_IMAGE
+LABEL org.opencontainers.image.title="sparkpod-spark-thrift-server" \
+      org.opencontainers.image.description="Spark Thrift Server under sparkpod, with ABFS" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.revision="$REVISION" \
+      org.opencontainers.image.base.name="$SPARK_IMAGE" \
+      org.opencontainers.image.licenses="Apache-2.0"
 USER 185:185
 EXPOSE 10000 4040 8085
 # For docker and podman alone; Kubernetes has probes of its own.
@@ -108,6 +108,22 @@ ENTRYPOINT ["/usr/local/bin/sparkpod"]
 CMD ["thrift-server"]
 
 FROM ${HIVE_IMAGE} AS hive-metastore
+USER root
+# Hive's Hadoop 3.1.0 knows no abfss://, its PostgreSQL driver no SCRAM. The Hadoop that comes instead
+# has its guava under another name, so that Hive's own is in nobody's way.
+RUN rm -rf /opt/hadoop /opt/tez /opt/hive/conf /opt/hive/lib/postgresql-*.jar && \
+    install -d -o 1000 -g 0 -m 775 /opt/hive/conf
+# Hadoop asks for the user's name; libnss_wrapper gives one to a uid that the cluster chose. The base
+# is old: where its Debian is no longer served, the image is for its own uid, which sparkpod says.
+# hadolint ignore=DL3008
+RUN { apt-get update && apt-get install -y --no-install-recommends libnss-wrapper || \
+        echo "no libnss_wrapper: this image is for uid 1000"; } && \
+    rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*
+COPY --from=hadoop /out/ /
+COPY --from=build /out/ /
+ENV HIVE_HOME=/opt/hive \
+    HADOOP_HOME=/opt/hadoop \
+    HADOOP_CONF_DIR=/opt/hadoop/conf
 ARG VERSION=0
 ARG REVISION=unknown
 ARG HIVE_IMAGE
@@ -117,16 +133,6 @@ LABEL org.opencontainers.image.title="sparkpod-hive-metastore" \
       org.opencontainers.image.revision="$REVISION" \
       org.opencontainers.image.base.name="$HIVE_IMAGE" \
       org.opencontainers.image.licenses="Apache-2.0"
-USER root
-# Hadoop 3.1.0 knows no abfss://. The PostgreSQL driver of Hive's knows no SCRAM, Hive's guava no
-# method of a newer one, and Tez is not the metastore's.
-RUN rm -rf /opt/hadoop /opt/tez /opt/hive/conf /opt/hive/lib/postgresql-*.jar && \
-    install -d -o 1000 -g 0 -m 775 /opt/hive/conf
-COPY --from=hadoop /out/ /
-COPY --from=build /out/ /
-ENV HIVE_HOME=/opt/hive \
-    HADOOP_HOME=/opt/hadoop \
-    HADOOP_CONF_DIR=/opt/hadoop/conf
 USER 1000:1000
 EXPOSE 9083 8085
 HEALTHCHECK --interval=10s --timeout=10s --start-period=10m \
@@ -135,6 +141,20 @@ ENTRYPOINT ["/usr/local/bin/sparkpod"]
 CMD ["metastore"]
 
 FROM ${JRE_IMAGE} AS metastore
+USER root
+# Hadoop asks for the user's name; libnss_wrapper gives one to a uid that the cluster chose.
+# hadolint ignore=DL3008
+RUN apt-get update && \
+    apt-get install -y --no-install-recommends libnss-wrapper && \
+    rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/* && \
+    install -d -o 1000 -g 0 -m 775 /opt/metastore/conf
+COPY --from=metastore-home /out/ /
+COPY --from=hadoop /out/ /
+COPY images/metastore-site.xml /opt/hadoop/conf/
+COPY --from=build /out/ /
+ENV METASTORE_HOME=/opt/metastore \
+    HADOOP_HOME=/opt/hadoop \
+    HADOOP_CONF_DIR=/opt/hadoop/conf
 ARG VERSION=0
 ARG REVISION=unknown
 ARG JRE_IMAGE
@@ -144,20 +164,6 @@ LABEL org.opencontainers.image.title="sparkpod-metastore" \
       org.opencontainers.image.revision="$REVISION" \
       org.opencontainers.image.base.name="$JRE_IMAGE" \
       org.opencontainers.image.licenses="Apache-2.0"
-USER root
-# Hadoop asks for the user's name; libnss_wrapper gives one to a uid that the cluster chose.
-# hadolint ignore=DL3008
-RUN apt-get update && \
-    apt-get install -y --no-install-recommends libnss-wrapper && \
-    rm -rf /var/lib/apt/lists/* /var/cache/apt/archives /var/log/* && \
-    install -d -o 1000 -g 0 -m 775 /opt/metastore/conf
-COPY --from=metastore-home /out/ /
-COPY --from=hadoop /out/ /
-COPY images/metastore-site.xml /opt/hadoop/conf/
-COPY --from=build /out/ /
-ENV METASTORE_HOME=/opt/metastore \
-    HADOOP_HOME=/opt/hadoop \
-    HADOOP_CONF_DIR=/opt/hadoop/conf
 USER 1000:1000
 WORKDIR /opt/metastore
 EXPOSE 9083 8085

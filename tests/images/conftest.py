@@ -18,8 +18,7 @@ sys.path.insert(0, str(HERE.parent / "rig"))
 
 import rig  # noqa: E402  pylint: disable=wrong-import-position
 
-# What a cluster may ask of a container. Nothing is copied into a tmpfs, as nothing is into an
-# emptyDir, and no name is made up for the uid.
+# What a cluster may ask of a container. No name is made up for its uid.
 HARDENED = (
     "--read-only",
     "--read-only-tmpfs=false",
@@ -130,8 +129,6 @@ class Stack:
         self.name = name
         self.containers: list[Container] = []
         self.warehouse = folder / "warehouse"
-        self.warehouse.mkdir()
-        self.warehouse.chmod(0o777)
         podman.run("network", "create", name)
 
     def start(self, alias: str, target: str, options: Sequence[str], *args: str) -> Container:
@@ -159,6 +156,13 @@ class Stack:
         (folder / "core-site.xml").write_text((HERE / "core-site.xml").read_text())
         return f"--volume={folder}:/etc/sparkpod/templates:ro"
 
+    def empty_folder(self, name: str, path: str) -> str:
+        """Return the mount of an empty folder that everybody may write to, as an emptyDir is."""
+        folder = self.folder / name
+        folder.mkdir()
+        folder.chmod(0o777)
+        return f"--volume={folder}:{path}"
+
     def remove(self) -> None:
         """Remove all of it."""
         for container in reversed(self.containers):
@@ -184,7 +188,7 @@ def running_stack(
     home = "/opt/hive" if metastore == "hive-metastore" else "/opt/metastore"
     try:
         stack.start("db", "stand-in/postgres:test", ["--env=POSTGRES_PASSWORD=p&<w>"])
-        common = [f"--volume={stack.warehouse}:/warehouse", "--env=WAREHOUSE=file:/warehouse"]
+        common = [stack.empty_folder("warehouse", "/warehouse"), "--env=WAREHOUSE=file:/warehouse"]
         common += ["--env=SPARKPOD_SHUTDOWN_ENDPOINT_DELAY=1s", *options]
         stack.start(
             "metastore",
@@ -192,7 +196,7 @@ def running_stack(
             [
                 *common,
                 stack.templates("metastore"),
-                f"--tmpfs={home}/conf:rw,mode=1777,notmpcopyup",
+                stack.empty_folder("metastore-conf", f"{home}/conf"),
                 *("--env=DB_HOST=db", "--env=DB_NAME=hive", "--env=DB_USER=hive"),
                 "--env=DB_PASSWORD=p&<w>",
             ],
@@ -203,7 +207,7 @@ def running_stack(
             [
                 *common,
                 stack.templates("thrift-server"),
-                "--tmpfs=/opt/spark/conf:rw,mode=1777,notmpcopyup",
+                stack.empty_folder("thrift-conf", "/opt/spark/conf"),
                 *("--env=METASTORE_HOST=metastore", "--env=THRIFT_BIND_HOST=0.0.0.0"),
             ],
         )

@@ -38,12 +38,13 @@ def folder() -> Iterator[pathlib.Path]:
 
 @pytest.mark.parametrize("target", SERVERS)
 def test_user_is_numeric_and_the_entrypoint_is_sparkpod(podman: Podman, target: str) -> None:
-    config = podman.inspect(image(target))["Config"]
+    inspected = podman.inspect(image(target))
+    config = inspected["Config"]
     user, command, _ = SERVERS[target]
     assert config["User"] == user
     assert config["Entrypoint"] == [SPARKPOD]
     assert config["Cmd"] == command
-    assert config["Healthcheck"]["Test"] == ["CMD", SPARKPOD, "probe", "ready"]
+    assert inspected["Healthcheck"]["Test"] == ["CMD", SPARKPOD, "probe", "ready"]
 
 
 @pytest.mark.parametrize("target", ["binary", *SERVERS])
@@ -100,7 +101,7 @@ def test_old_drivers_and_the_old_hadoop_are_gone_from_hive(podman: Podman) -> No
     listed = podman.run("run", "--rm", "--network=none", image("hive-metastore"), "sh", "-c", script)
     names = listed.stdout.split()
     assert [name for name in names if name.startswith("postgresql-")] == ["postgresql-42.7.7.jar"]
-    assert [name for name in names if "3.1.0" in name] == []
+    assert [name for name in names if name.startswith("hadoop-") and "3.1.0" in name] == []
     assert "hadoop-azure-3.3.6.jar" in names
     assert "tez" not in names
 
@@ -134,6 +135,13 @@ def test_executors_and_drivers_reach_the_stock_entrypoint_untouched(
     assert "uid=185(spark)" in ours
 
 
+def own_lines(stderr: str) -> list[str]:
+    """Return what a container wrote, without times, its own name and podman's complaint that
+    there is no systemd to run the HEALTHCHECK now and then."""
+    lines = [line for line in stderr.splitlines() if not line.startswith("time=")]
+    return [re.sub(r"\d\d:\d\d:\d\d|\b[0-9a-f]{12}\b", "", line) for line in lines]
+
+
 @pytest.mark.parametrize(
     ("command", "said"),
     [
@@ -148,9 +156,9 @@ def test_other_commands_run_as_in_the_stock_image(
     outputs = []
     for tag in ("stand-in/spark:test", image("spark-thrift-server")):
         ended = podman.run("run", "--rm", "--network=none", tag, *command)
-        outputs.append((ended.stdout, re.sub(r"\d\d:\d\d:\d\d", "", ended.stderr)))
+        outputs.append((ended.stdout, own_lines(ended.stderr)))
     assert outputs[0] == outputs[1]
-    assert said in "".join(outputs[1])
+    assert said in "\n".join([outputs[1][0], *outputs[1][1]])
 
 
 # --- stacks that serve ---------------------------------------------------------------------------
@@ -281,7 +289,7 @@ def test_three_lines_add_sparkpod_to_a_spark_image(podman: Podman, own_image: st
         return podman.run("run", *options, own_image, *args).stdout
 
     assert run("version").startswith("sparkpod")
-    assert "spark.executor_image" in run("config")
+    assert "executor_image" in run("config")
     assert run("bash", "-c", "stat -c %a:%U /usr /tmp /usr/local/bin") == (
         "755:root\n1777:root\n755:root\n"
     )
