@@ -26,12 +26,12 @@ COPY common/ common/
 COPY confgen/ confgen/
 COPY probes/ probes/
 COPY entrypoint/ entrypoint/
-# deps/sbom lists what is linked in.
 RUN make -s -j"$(nproc)" static COMMIT="$REVISION" && \
     install -D -m 755 build/release/sparkpod /out/usr/local/bin/sparkpod && \
     install -D -m 644 LICENSE /out/usr/share/doc/sparkpod/LICENSE && \
     cp -r "$(deps/build-static)/share/licenses" /out/usr/share/doc/sparkpod/licenses && \
-    if [ -x deps/sbom ]; then deps/sbom /out/usr/share/doc/sparkpod/sparkpod.cdx.json; fi
+    { [ ! -e build/release/sparkpod.cdx.json ] || \
+        install -m 644 build/release/sparkpod.cdx.json /out/usr/share/doc/sparkpod/; }
 
 FROM scratch AS binary
 ARG VERSION=0
@@ -81,7 +81,7 @@ RUN images/fetch metastore "$METASTORE_VERSION" /got \
 ### Images that serve
 
 FROM spark AS spark-thrift-server
-USER root
+USER 0
 # The folder that configuration is rendered to: the base has none.
 RUN install -d -o 185 -g 0 -m 775 /opt/spark/conf
 COPY --from=spark-jars /out/ /
@@ -108,7 +108,7 @@ ENTRYPOINT ["/usr/local/bin/sparkpod"]
 CMD ["thrift-server"]
 
 FROM ${HIVE_IMAGE} AS hive-metastore
-USER root
+USER 0
 # Hive's Hadoop 3.1.0 knows no abfss://, its PostgreSQL driver no SCRAM. The Hadoop that comes instead
 # has its guava under another name, so that Hive's own is in nobody's way.
 RUN rm -rf /opt/hadoop /opt/tez /opt/hive/conf /opt/hive/lib/postgresql-*.jar && \
@@ -141,7 +141,7 @@ ENTRYPOINT ["/usr/local/bin/sparkpod"]
 CMD ["metastore"]
 
 FROM ${JRE_IMAGE} AS metastore
-USER root
+USER 0
 # Hadoop asks for the user's name; libnss_wrapper gives one to a uid that the cluster chose.
 # hadolint ignore=DL3008
 RUN apt-get update && \

@@ -61,7 +61,8 @@ FUZZ_TARGETS := $(FUZZ_SOURCES:tests/fuzz/%.c=$(BUILD)/%)
 
 .PHONY: all help install-build binary run check unit asan coverage integration integration-release \
         integration-arm64 \
-        integration-asan static sbom sources bench bench-init fuzz fuzz-targets lint format clean
+        integration-asan static sbom sources images check-images bench bench-init \
+        fuzz fuzz-targets lint format clean
 
 all: install-build ## build build/dev/sparkpod (the default)
 	@$(MAKE) --no-print-directory binary
@@ -183,6 +184,14 @@ sbom: static ## build/release/sparkpod.cdx.json: what is linked in, and build/re
 
 sources: static ## build/release/sparkpod-….tar: the exact sources, to build and relink the same
 	@deps/pack-sources "$$(deps/build-static $(ARCH))" $(RELEASE)
+
+images: ## build the images with docker, podman or buildah
+	@images/build
+
+check-images: ## build the images on stand-ins of their bases, and run them
+	@deps/install images test
+	@tests/images/build
+	@$(PYTEST) tests/images
 
 bench: static ## speed and memory, beside peers, as ratios
 	@deps/install bench run

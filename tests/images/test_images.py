@@ -263,8 +263,50 @@ def test_term_ends_each_in_its_grace_with_0(stack: Stack) -> None:
         assert "exit 0" in container.logs()
 
 
+# --- workload identity ---------------------------------------------------------------------------
+
+
+def list_abfss(podman: Podman, tag: str, class_path: str, provider: str) -> str:
+    """Return what Hadoop says when it is to list an abfss:// folder with a token of provider's."""
+    core_site = pathlib.Path(__file__).parent / "core-site.xml"
+    oauth = "fs.azure.account.oauth2"
+    settings = [
+        f"fs.azure.account.oauth.provider.type=org.apache.hadoop.fs.azurebfs.oauth2.{provider}",
+        f"{oauth}.msi.tenant=tenant",
+        f"{oauth}.msi.authority=https://login.invalid/",
+        f"{oauth}.token.file=/etc/os-release",
+    ]
+    ended = podman.run(
+        *("run", "--rm", "--network=none", f"--volume={core_site}:/conf/core-site.xml:ro", tag),
+        *("java", "-cp", f"/conf:{class_path}", "org.apache.hadoop.fs.FsShell"),
+        *(word for setting in settings for word in ("-D", setting)),
+        *("-ls", "abfss://files@account.dfs.core.invalid/"),
+        check=False,
+    )
+    return ended.stdout + ended.stderr
+
+
+METASTORE_CLASS_PATH = "/opt/metastore/lib/*:/opt/hadoop/lib/*"
+
+
+def test_workload_identity_asks_for_a_token_with_hadoop_3_4(podman: Podman) -> None:
+    said = list_abfss(
+        podman, "sparkpod/metastore:hadoop-3.4", METASTORE_CLASS_PATH, "WorkloadIdentityTokenProvider"
+    )
+    assert "UnknownHostException : login.invalid" in said
+    assert "/tenant/oauth2/v2.0/token" in said
+
+
+def test_workload_identity_is_not_in_hadoop_3_3(podman: Podman) -> None:
+    said = list_abfss(
+        podman, image("metastore"), METASTORE_CLASS_PATH, "WorkloadIdentityTokenProvider"
+    )
+    assert "Unable to load OAuth token provider class" in said
+
+
 # --- three lines for a team's own image ----------------------------------------------------------
 
+# As docs/images.md has them, with the stand-in's names.
 OWN = """FROM stand-in/spark:test
 COPY --from=sparkpod/binary:test / /
 ENTRYPOINT ["/usr/local/bin/sparkpod"]
@@ -295,6 +337,15 @@ def test_three_lines_add_sparkpod_to_a_spark_image(podman: Podman, own_image: st
     )
 
 
+def test_a_stock_image_runs_it_from_an_image_volume(podman: Podman) -> None:
+    mount = f"--mount=type=image,source={image('binary')},destination=/sparkpod"
+    program = "/sparkpod/usr/local/bin/sparkpod"
+    options = ["--rm", "--network=none", mount, f"--entrypoint={program}"]
+    ended = podman.run("run", *options, "stand-in/spark:test", "sh", "-c", "id -un; echo $$")
+    assert ended.stdout == "spark\n1\n"
+    assert podman.run("run", *options, "stand-in/spark:test", "version").stdout.startswith("sparkpod")
+
+
 def test_they_add_one_layer_under_5_mb(podman: Podman, own_image: str) -> None:
     base = podman.inspect("stand-in/spark:test")
     own = podman.inspect(own_image)
@@ -304,3 +355,19 @@ def test_they_add_one_layer_under_5_mb(podman: Podman, own_image: str) -> None:
 
 def test_the_slim_metastore_is_small(podman: Podman) -> None:
     assert podman.inspect(image("metastore"))["Size"] < 350 * MB
+
+
+# --- the Dockerfile ------------------------------------------------------------------------------
+
+
+def test_hadolint_finds_nothing() -> None:
+    argv = [pathlib.Path(__file__).parent / "hadolint", rig.ROOT / "Dockerfile"]
+    run = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout + run.stderr) == (0, "")
+
+
+def test_every_default_base_is_pinned_to_a_version() -> None:
+    text = (rig.ROOT / "Dockerfile").read_text()
+    bases = re.findall(r"^ARG \w+_IMAGE=(\S+)$", text, re.MULTILINE)
+    assert len(bases) == 4
+    assert all(re.fullmatch(r"[a-z/-]+:[a-z]*-?\d[\w.-]+", base) for base in bases), bases
