@@ -14,10 +14,14 @@ ARG HIVE_IMAGE=apache/hive:3.1.3
 
 ### The program, by the same scripts as `make static` on any machine
 
-FROM ${DEBIAN_IMAGE} AS libraries
+FROM --platform=$BUILDPLATFORM ${DEBIAN_IMAGE} AS libraries
+# The architecture of the image: where it is another one, arm64, this machine's compiles for it.
+ARG TARGETARCH
 WORKDIR /src
 COPY deps/ deps/
-RUN deps/install static && deps/build-static
+RUN own=$(dpkg --print-architecture) && arch=${TARGETARCH:-$own} && \
+    if [ "$arch" = "$own" ]; then deps/install static; else deps/install "$arch"; fi && \
+    deps/build-static "$arch"
 
 FROM libraries AS build
 ARG REVISION=unknown
@@ -26,12 +30,10 @@ COPY common/ common/
 COPY confgen/ confgen/
 COPY probes/ probes/
 COPY entrypoint/ entrypoint/
-RUN make -s -j"$(nproc)" static COMMIT="$REVISION" && \
-    install -D -m 755 build/release/sparkpod /out/usr/local/bin/sparkpod && \
-    install -D -m 644 LICENSE /out/usr/share/doc/sparkpod/LICENSE && \
-    cp -r "$(deps/build-static)/share/licenses" /out/usr/share/doc/sparkpod/licenses && \
-    { [ ! -e build/release/sparkpod.cdx.json ] || \
-        install -m 644 build/release/sparkpod.cdx.json /out/usr/share/doc/sparkpod/; }
+RUN make -s -j"$(nproc)" static ARCH="$TARGETARCH" COMMIT="$REVISION" && \
+    install -D -m 755 -t /out/usr/local/bin build/release*/sparkpod && \
+    install -D -m 644 -t /out/usr/share/doc/sparkpod build/release*/sparkpod.cdx.json && \
+    cp -r build/release*/licenses /out/usr/share/doc/sparkpod/
 
 FROM scratch AS binary
 ARG VERSION=0
@@ -48,7 +50,7 @@ CMD ["help"]
 
 ### Jars, by name from Maven Central, checked against images/maven/*.sums
 
-FROM ${DEBIAN_IMAGE} AS maven
+FROM --platform=$BUILDPLATFORM ${DEBIAN_IMAGE} AS maven
 WORKDIR /src
 COPY deps/install deps/packages deps/
 # The JRE's package wants to link a man page into a folder that slim images have not.

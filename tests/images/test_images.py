@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 import re
 import shutil
@@ -73,7 +74,9 @@ def test_licences_and_the_list_of_what_is_in_it_are_in_it(
     podman.run("cp", f"{name}:/usr/share/doc/sparkpod", str(tmp_path))
     podman.run("rm", name)
     found = {str(path.relative_to(tmp_path / "sparkpod")) for path in tmp_path.rglob("*")}
-    assert {"LICENSE", "licenses/libmicrohttpd", "licenses/musl"} <= found
+    assert {"sparkpod.cdx.json", "licenses/sparkpod/LICENSE", "licenses/libmicrohttpd"} <= found
+    linked = json.loads((tmp_path / "sparkpod" / "sparkpod.cdx.json").read_text())
+    assert {"libcurl", "OpenSSL", "musl"} <= {part["name"] for part in linked["components"]}
     if target != "binary":
         assert "jars.cdx.json" in found
 
@@ -98,8 +101,8 @@ def test_what_is_added_belongs_to_root_but_for_the_conf_folder(
 
 def test_old_drivers_and_the_old_hadoop_are_gone_from_hive(podman: Podman) -> None:
     script = "ls /opt/hive/lib /opt/hadoop/lib; find /opt -name '*3.1.0*.jar'; ls /opt"
-    listed = podman.run("run", "--rm", "--network=none", image("hive-metastore"), "sh", "-c", script)
-    names = listed.stdout.split()
+    options = ["--rm", "--network=none", image("hive-metastore")]
+    names = podman.run("run", *options, "sh", "-c", script).stdout.split()
     assert [name for name in names if name.startswith("postgresql-")] == ["postgresql-42.7.7.jar"]
     assert [name for name in names if name.startswith("hadoop-") and "3.1.0" in name] == []
     assert "hadoop-azure-3.3.6.jar" in names
@@ -286,21 +289,32 @@ def list_abfss(podman: Podman, tag: str, class_path: str, provider: str) -> str:
     return ended.stdout + ended.stderr
 
 
+SPARK_CLASS_PATH = "/opt/spark/jars/*"
 METASTORE_CLASS_PATH = "/opt/metastore/lib/*:/opt/hadoop/lib/*"
+WORKLOAD_IDENTITY = "WorkloadIdentityTokenProvider"
 
 
-def test_workload_identity_asks_for_a_token_with_hadoop_3_4(podman: Podman) -> None:
-    said = list_abfss(
-        podman, "sparkpod/metastore:hadoop-3.4", METASTORE_CLASS_PATH, "WorkloadIdentityTokenProvider"
-    )
+@pytest.mark.parametrize(
+    ("tag", "class_path"),
+    [
+        ("sparkpod/spark-thrift-server:spark-4", SPARK_CLASS_PATH),
+        ("sparkpod/metastore:hadoop-3.4", METASTORE_CLASS_PATH),
+    ],
+)
+def test_workload_identity_asks_for_a_token(podman: Podman, tag: str, class_path: str) -> None:
+    said = list_abfss(podman, tag, class_path, WORKLOAD_IDENTITY)
     assert "UnknownHostException : login.invalid" in said
     assert "/tenant/oauth2/v2.0/token" in said
 
 
-def test_workload_identity_is_not_in_hadoop_3_3(podman: Podman) -> None:
-    said = list_abfss(
-        podman, image("metastore"), METASTORE_CLASS_PATH, "WorkloadIdentityTokenProvider"
-    )
+@pytest.mark.parametrize(
+    ("target", "class_path"),
+    [("spark-thrift-server", SPARK_CLASS_PATH), ("metastore", METASTORE_CLASS_PATH)],
+)
+def test_workload_identity_is_not_in_hadoop_3_3(
+    podman: Podman, target: str, class_path: str
+) -> None:
+    said = list_abfss(podman, image(target), class_path, WORKLOAD_IDENTITY)
     assert "Unable to load OAuth token provider class" in said
 
 
@@ -343,7 +357,21 @@ def test_a_stock_image_runs_it_from_an_image_volume(podman: Podman) -> None:
     options = ["--rm", "--network=none", mount, f"--entrypoint={program}"]
     ended = podman.run("run", *options, "stand-in/spark:test", "sh", "-c", "id -un; echo $$")
     assert ended.stdout == "spark\n1\n"
-    assert podman.run("run", *options, "stand-in/spark:test", "version").stdout.startswith("sparkpod")
+    ended = podman.run("run", *options, "stand-in/spark:test", "version")
+    assert ended.stdout.startswith("sparkpod")
+
+
+def test_a_stock_image_runs_what_an_init_container_installed(
+    podman: Podman, folder: pathlib.Path
+) -> None:
+    shared = folder / "installed"
+    shared.mkdir()
+    shared.chmod(0o777)
+    options = ["--rm", "--network=none", f"--volume={shared}:/sparkpod", *HARDENED]
+    podman.run("run", *options, image("binary"), "install", "/sparkpod")
+    options.append("--entrypoint=/sparkpod/sparkpod")
+    ended = podman.run("run", *options, "stand-in/spark:test", "sh", "-c", "id -un; echo $$")
+    assert ended.stdout == "spark\n1\n"
 
 
 def test_they_add_one_layer_under_5_mb(podman: Podman, own_image: str) -> None:
