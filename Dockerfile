@@ -60,10 +60,15 @@ COPY images/maven/ images/maven/
 
 FROM ${SPARK_IMAGE} AS spark
 
+# In a stage of its own: buildah and podman would keep the jars of another SPARK_IMAGE if they were
+# seen through a mount, as that is no part of a layer's key.
+FROM spark AS spark-list
+RUN ls /opt/spark/jars >/tmp/spark-jars
+
 FROM maven AS spark-jars
 COPY images/spark-jars images/
-RUN --mount=type=bind,from=spark,source=/opt/spark/jars,target=/spark \
-    images/spark-jars /spark /out
+COPY --from=spark-list /tmp/spark-jars /spark-jars
+RUN images/spark-jars /spark-jars /out
 
 FROM maven AS hadoop
 ARG HADOOP_VERSION=3.3.6
