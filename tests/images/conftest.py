@@ -130,6 +130,10 @@ class Stack:
         self.containers: list[Container] = []
         self.warehouse = folder / "warehouse"
         podman.run("network", "create", name)
+        network = json.loads(podman.run("network", "inspect", name).stdout)[0]
+        # Not the machine's own servers beside it, as podman has it: musl asks all at once, and one
+        # that does not know the containers may be the first to say so.
+        self.name_server = network["subnets"][0]["gateway"]
 
     def start(self, alias: str, target: str, options: Sequence[str], *args: str) -> Container:
         """Start a container that the others know as alias."""
@@ -139,6 +143,7 @@ class Stack:
                 f"{self.name}-{alias}",
                 f"--network={self.name}",
                 f"--network-alias={alias}",
+                f"--dns={self.name_server}",
                 *options,
                 target,
                 *args,
