@@ -24,6 +24,7 @@ RUN own=$(dpkg --print-architecture) && arch=${TARGETARCH:-$own} && \
     deps/build-static "$arch"
 
 FROM libraries AS build
+ARG TARGETARCH
 ARG REVISION=unknown
 COPY Makefile LICENSE ./
 COPY common/ common/
