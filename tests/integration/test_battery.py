@@ -90,7 +90,7 @@ def fixture_trials(request: pytest.FixtureRequest) -> Iterator[Trials]:
     pairs = [
         (spec.params["case"], spec.params["init"])
         for spec in selected
-        if spec and "case" in spec.params
+        if spec and {"case", "init"} <= set(spec.params)
     ]
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         begun = {
