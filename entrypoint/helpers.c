@@ -6,10 +6,14 @@
 #include "probes/wait.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+
+#define PREPARE_TRIES 5
+#define PREPARE_PAUSE_MS 1000
 
 static int fail(const char *module, const struct err *err)
 {
@@ -158,14 +162,22 @@ int helper_wait(void *helper)
     return helper_wait_for(&service, h->snapshot, -1, &err) < 0 ? fail("wait", &err) : EXIT_DONE;
 }
 
+/* What answered when it was waited for may be away again: a name that does not resolve for a second
+ * is no reason to end the pod. */
 int helper_prepare(void *helper)
 {
     const struct helper *h = helper;
     struct err err;
 
-    if (!h->service->role->prepare || h->service->role->prepare(h->service, &err) == 0)
-        return EXIT_DONE;
-    return fail("prepare", &err);
+    for (int tries = 1; h->service->role->prepare(h->service, &err) < 0; tries++) {
+        if (err.status != EXIT_UNAVAILABLE || tries == PREPARE_TRIES)
+            return fail("prepare", &err);
+        log_warn("prepare", "%s; waiting once more", err.message);
+        (void)poll(NULL, 0, PREPARE_PAUSE_MS);
+        if (helper_wait_for(h->service, h->snapshot, -1, &err) < 0)
+            return fail("prepare", &err);
+    }
+    return EXIT_DONE;
 }
 
 int helper_drain(void *helper)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pathlib
 import secrets
+import socket
+import threading
 from typing import Callable, Iterator
 
 import pytest
@@ -61,6 +63,48 @@ def test_an_empty_database_gets_the_distributions_tables(
     assert "created 3.1.0 in " in said(process)
     process.wait_ready()
     assert database.psql(VERSION) == [["3.1.0"]]
+
+
+class Doorkeeper:
+    """A way to a port that lets everybody through but the second, whom it turns away."""
+
+    def __init__(self, port: int) -> None:
+        self.server = socket.create_server(("127.0.0.1", 0))
+        self.behind, self.seen = port, 0
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    @property
+    def port(self) -> int:
+        """Where it waits for callers."""
+        return int(self.server.getsockname()[1])
+
+    def serve(self) -> None:
+        while True:
+            caller = self.server.accept()[0]
+            self.seen += 1
+            if self.seen == 2:
+                caller.close()
+                continue
+            inside = socket.create_connection(("127.0.0.1", self.behind))
+            for ends in ((caller, inside), (inside, caller)):
+                threading.Thread(target=self.carry, args=ends, daemon=True).start()
+
+    @staticmethod
+    def carry(source: socket.socket, target: socket.socket) -> None:
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+
+
+def test_a_database_that_is_away_for_a_moment_is_waited_for_once_more(
+    start: Callable[..., rig.Sparkpod], database: rig.Database
+) -> None:
+    door = Doorkeeper(database.server.port)
+    process = start(DB_PORT=str(door.port))
+    assert "created 3.1.0 in " in said(process)
+    assert process.stderr.count("; waiting once more") == 1
+    assert door.seen >= 4  # waited for, turned away, waited for again, created
+    process.kill()
 
 
 def test_a_port_given_as_an_argument_is_where_the_probes_ask(
