@@ -168,6 +168,8 @@ int conversation_call(struct conversation *conversation, enum thrift_method meth
                       const struct thrift_handle *handle, int64_t deadline_ms,
                       struct thrift_answer *ret, struct err *err)
 {
+    if (!conversation->transport)
+        return err_set(err, EXIT_UNAVAILABLE, "the connection is closed");
     if (conversation->owed && clock_ms() - conversation->asked_ms > OWED_MAX_MS) {
         err_set(err, EXIT_UNAVAILABLE, "no answer for %d s", OWED_MAX_MS / 1000);
         return close_failed(conversation);

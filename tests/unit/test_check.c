@@ -21,6 +21,11 @@
 #define NO_POOL                                                                                    \
     "\x80\x01\x00\x02\x00\x00\x00\x0cget_database\x00\x00\x00\x02"                                 \
     "\x0c\x00\x02\x0b\x00\x01\x00\x00\x00\x07no pool\x00\x00"
+#define GUID "0123456789abcdef"
+#define SESSION                                                                                    \
+    "\x80\x01\x00\x02\x00\x00\x00\x0bOpenSession\x00\x00\x00\x01"                                  \
+    "\x0c\x00\x00\x0c\x00\x01\x08\x00\x01\x00\x00\x00\x00\x00\x0c\x00\x03\x0c\x00\x01"             \
+    "\x0b\x00\x01\x00\x00\x00\x10" GUID "\x0b\x00\x02\x00\x00\x00\x10" GUID "\x00\x00\x00\x00"
 #define ALIVE "\x08\x00\x00\x00\x00\x00\x02\x00"
 
 /* ---- a stand-in server: what it answers to each read, connection by connection ---- */
@@ -575,6 +580,22 @@ Test(check, a_port_that_closed_fails_what_the_kept_connection_would_pass)
     target.hosts[0].port = open_port;
     expect(ask(session, CHECK_ALIVE, LONG_MS), CHECK_READY, EXIT_DONE, "Spark 3.5.6");
     check_session_free(session);
+    stop(&server);
+    target_free(&target);
+}
+
+Test(check, a_server_that_goes_in_the_middle_of_a_session_is_told)
+{
+    struct stand_in server = {
+        .connections = 1, .answers = 1, .answer = SESSION, .len = sizeof(SESSION) - 1};
+    struct check_result result;
+    struct target target;
+
+    start(&server);
+    target = target_at("hive2://", server.port, "/;auth=noSasl");
+    target.deep = true;
+    check_target(&target, clock_ms() + LONG_MS, &result);
+    expect(result, CHECK_RETRY, EXIT_UNAVAILABLE, "ExecuteStatement: connection closed");
     stop(&server);
     target_free(&target);
 }
