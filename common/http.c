@@ -78,6 +78,7 @@ CURL *http_handle_new(const struct http_request *request, struct curl_slist **re
         return NULL;
     }
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L); /* no join of a resolver's thread that hangs */
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     if (ca_file)

@@ -1,6 +1,6 @@
 /* HTTP requests through libcurl: no redirects, no proxy, certificates verified, one deadline for
- * the whole, a limit for the body. They block, in DNS even past the deadline, and libcurl is
- * initialised in the first process that asks: for helper processes, never for PID 1. */
+ * the whole, DNS included, and a limit for the body. They block, and libcurl is initialised in the
+ * first process that asks: for helper processes, never for PID 1. */
 #ifndef SPARKPOD_COMMON_HTTP_H
 #define SPARKPOD_COMMON_HTTP_H
 

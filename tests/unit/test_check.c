@@ -4,7 +4,10 @@
 
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
+#include <dlfcn.h>
+#include <netdb.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -190,6 +193,34 @@ Test(check, a_name_that_does_not_resolve_is_named)
     cr_assert_eq(target_parse("thrift://no-such-host.invalid", &target, NULL), 0);
     check_target(&target, clock_ms() + LONG_MS, &result);
     expect(result, CHECK_RETRY, EXIT_UNAVAILABLE, "cannot resolve no-such-host.invalid");
+}
+
+/* libcurl asks the resolver in a thread of its own; this one answers when it is told to. */
+static sem_t answered;
+
+int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
+                struct addrinfo **ret)
+{
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+
+    if (name && strcmp(name, "hangs.invalid") == 0) {
+        (void)sem_wait(&answered);
+        return EAI_AGAIN;
+    }
+    *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+    return real(name, service, hints, ret);
+}
+
+Test(check, a_resolver_that_hangs_is_not_waited_for_past_the_deadline, .timeout = 60)
+{
+    TARGET_AUTO target;
+    struct check_result result;
+
+    cr_assert_eq(sem_init(&answered, 0, 0), 0);
+    cr_assert_eq(target_parse("thrift://hangs.invalid", &target, NULL), 0);
+    check_target(&target, clock_ms() + MOMENT_MS, &result);
+    expect(result, CHECK_RETRY, EXIT_UNAVAILABLE, "timed out after");
+    cr_assert_eq(sem_post(&answered), 0);
 }
 
 /* Linux drops the SYN of a connection that the accept queue has no room for. */
