@@ -204,7 +204,10 @@ static int parse_hive2(const struct scheme *scheme, char *rest, struct target *r
         if (!ret->path && set_path(ret, "cliservice", err) < 0)
             return -1;
     }
-    return parse_list(&actual, rest, ret, err);
+    if (parse_list(&actual, rest, ret, err) < 0)
+        return -1;
+    ret->lockout = ret->user != NULL;
+    return 0;
 }
 
 static int parse_postgres(const struct scheme *scheme, char *rest, struct target *ret,

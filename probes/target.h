@@ -57,7 +57,7 @@ struct target {
     bool framed;           /* thrift: hive.metastore.thrift.framed.transport.enabled */
     bool http_transport;   /* hive2: hive.server2.transport.mode=http */
     bool any_status;       /* http: any answer will do, a 401 or 500 too */
-    bool lockout;          /* hive2: failed logins may lock an account (LDAP, CUSTOM) */
+    bool lockout;          /* hive2: failed logins may lock an account (LDAP, CUSTOM, unknown) */
     bool deep;             /* prove more than a login: hive2 SELECT 1; postgres the CREATE right */
     char version[16];      /* hive2: Spark's, where it is known without asking; else "" */
     enum target_auth auth; /* hive2 */

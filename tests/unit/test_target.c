@@ -76,6 +76,7 @@ Test(target, takes_every_kind_of_url_apart)
         cr_expect_eq(got.tls, want->tls, "%s", want->url);
         cr_expect_eq(got.http_transport, want->http_transport, "%s", want->url);
         cr_expect_eq(got.auth, want->auth, "%s", want->url);
+        cr_expect_eq(got.lockout, want->kind == TARGET_HIVESERVER2 && want->user, "%s", want->url);
         cr_expect_eq(strncmp(got.url, want->url, strlen(got.url)), 0);
         cr_expect_null(strpbrk(got.url, "?;#"));
     }

@@ -242,6 +242,28 @@ Test(wait, a_fatal_answer_ends_it_after_its_grace)
     close(fd);
 }
 
+Test(wait, a_refused_login_that_may_lock_an_account_has_no_grace)
+{
+    struct wait_options options = patient;
+    struct err err = {.message = ""};
+    struct target target;
+    uint16_t port;
+    int fd = bound(&port);
+    pid_t server;
+
+    cr_assert_eq(listen(fd, 8), 0);
+    server = start_sasl_server(fd);
+    options.timeout_ms = 20000;
+    target = target_at("hive2://u@", port);
+    cr_assert_eq(target_set_login(&target, NULL, "wrong"), 0);
+    cr_expect_eq(wait_for_targets(&target, 1, &options, &err), -1);
+    cr_expect_eq(err.status, EXIT_REFUSED, "%s", err.message);
+    kill(server, SIGKILL);
+    waitpid(server, NULL, 0);
+    target_free(&target);
+    close(fd);
+}
+
 /* ---- what refused is given something new ---- */
 
 static unsigned refreshes;
