@@ -11,7 +11,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
-#include <glob.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -171,23 +170,14 @@ static void add_finding(void *context, const struct lint_rule *rule,
                  });
 }
 
-/* Set key to the version in the name of the jar that home and pattern find: "…-3.3.4.jar". */
 static void set_version(const struct preflight *preflight, const char *key, const char *home,
                         const char *pattern)
 {
-    const char *folder = service_getenv(preflight->environment, home);
-    char path[PATH_MAX], *name;
-    glob_t found;
+    char version[64];
 
-    (void)snprintf(path, sizeof(path), "%s%s", folder ?: "", pattern);
-    if (!folder || glob(path, 0, NULL, &found) != 0)
-        return;
-    name = found.gl_pathv[0] + strlen(found.gl_pathv[0]) - strlen(".jar");
-    *name = '\0';
-    while (name > found.gl_pathv[0] && !(name[-1] == '-' && isdigit((unsigned char)*name)))
-        name--;
-    (void)lint_set(preflight->settings, key, name, NULL);
-    globfree(&found);
+    service_jar_version(service_getenv(preflight->environment, home), pattern, version,
+                        sizeof(version));
+    (void)lint_set(preflight->settings, key, version, NULL);
 }
 
 /* What no file has, for the rules' conditions. */
@@ -202,13 +192,13 @@ static void set_facts(const struct preflight *preflight, bool is_metastore)
                    NULL);
     if (is_metastore)
         set_version(preflight, "sparkpod.hadoop.version", "HADOOP_HOME",
-                    "/share/hadoop/common/hadoop-common-[0-9]*[0-9].jar");
+                    "share/hadoop/common/hadoop-common-[0-9]*[0-9].jar");
     else
         set_version(preflight, "sparkpod.hadoop.version", "SPARK_HOME",
-                    "/jars/hadoop-client-api-*.jar");
+                    "jars/hadoop-client-api-*.jar");
     set_version(preflight, "sparkpod.hadoop-azure.version", "SPARK_HOME",
-                "/jars/hadoop-azure-[0-9]*.jar");
-    set_version(preflight, "sparkpod.spark.version", "SPARK_HOME", "/jars/spark-core_*.jar");
+                "jars/hadoop-azure-[0-9]*.jar");
+    set_version(preflight, "sparkpod.spark.version", "SPARK_HOME", "jars/spark-core_*.jar");
 }
 
 /* A file that no template makes is taken as it is; one whose template is at fault, not at all.

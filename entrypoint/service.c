@@ -9,6 +9,9 @@
 #include "entrypoint/thrift_server.h"
 #include "entrypoint/user.h"
 
+#include <ctype.h>
+#include <glob.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -112,6 +115,24 @@ const char *service_getenv(char *const *environment, const char *name)
             return is_service_link(value) ? NULL : value;
     }
     return NULL;
+}
+
+void service_jar_version(const char *home, const char *pattern, char *ret, size_t size)
+{
+    char path[PATH_MAX];
+    const char *at;
+    glob_t jars = {0};
+
+    *ret = '\0';
+    (void)snprintf(path, sizeof(path), "%s/%s", home ?: "", pattern);
+    if (home && glob(path, 0, NULL, &jars) == 0) {
+        at = strrchr(jars.gl_pathv[0], '/');
+        while ((at = strchr(at + 1, '-')) && !isdigit((unsigned char)at[1]))
+            ;
+        if (at)
+            (void)snprintf(ret, size, "%.*s", (int)(strlen(at + 1) - strlen(".jar")), at + 1);
+    }
+    globfree(&jars);
 }
 
 const char *service_conf_folder(const struct role *role, const struct config *config,

@@ -76,6 +76,10 @@ const char *service_conf_folder(const struct role *role, const struct config *co
 
 void service_free_targets(struct target *targets, size_t count);
 
+/* The version in the name of the first jar in the folder home (may be NULL) that pattern matches:
+ * "3.5.6" of "jars/spark-core_2.12-3.5.6.jar"; "" if there is none. */
+void service_jar_version(const char *home, const char *pattern, char *ret, size_t size);
+
 /* The value of name in an environment, or NULL; a Kubernetes service link (tcp://…) counts as
  * absent. */
 const char *service_getenv(char *const *environment, const char *name);

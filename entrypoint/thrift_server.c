@@ -6,7 +6,6 @@
 #include "entrypoint/kubernetes.h"
 #include "entrypoint/memory.h"
 
-#include <glob.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <netdb.h>
@@ -41,22 +40,6 @@ int thrift_server_fill_targets(const struct service *service, struct target *ret
     return found;
 }
 
-/* Spark's version is in the name of its own jar, spark-core_2.12-3.5.6.jar. */
-static void read_version(char *const *environment, struct target *server)
-{
-    BUF_AUTO pattern = BUF_INIT(PATH_MAX);
-    const char *version = NULL;
-    glob_t jars = {0};
-
-    (void)buf_printf(&pattern, "%s/jars/spark-core_*.jar", spark_home(environment));
-    if (glob(buf_str(&pattern), GLOB_NOSORT, NULL, &jars) == 0)
-        version = strrchr(jars.gl_pathv[0], '-');
-    if (version)
-        (void)snprintf(server->version, sizeof(server->version), "%.*s",
-                       (int)(strlen(version + 1) - strlen(".jar")), version + 1);
-    globfree(&jars);
-}
-
 /* Without it no table can be queried. Where only a connection could be tried, with Kerberos for
  * instance, nothing is: each would be a stack trace in the metastore's log. */
 static int add_metastore(const struct service *service, const struct facts *facts,
@@ -79,7 +62,8 @@ int thrift_server_make_plan(const struct service *service, struct monitor_plan *
     if (!facts || facts_thrift_server(facts, service->environment, &ret->service, err) < 0 ||
         service_set_own(service, &ret->service, err) < 0)
         return -1;
-    read_version(service->environment, &ret->service);
+    service_jar_version(spark_home(service->environment), "jars/spark-core_*.jar",
+                        ret->service.version, sizeof(ret->service.version));
     has_ui = facts_ui(facts, service->environment, &ret->ui, err);
     ret->has_service = true;
     ret->has_ui = has_ui == 1;

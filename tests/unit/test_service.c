@@ -1,8 +1,10 @@
 #include "entrypoint/service.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define ENTRY(text) ((char *)(uintptr_t)(text))
 
@@ -44,6 +46,32 @@ Test(service, every_role_has_what_a_start_needs)
         cr_expect(role->find_targets && role->make_command && role->make_plan, "%s", roles[i]);
     }
     cr_expect_null(service_find_role("hiveserver2"));
+}
+
+Test(service, a_version_is_what_follows_the_name_of_its_jar)
+{
+    static const char *const cases[][2] = {
+        {"spark-core_2.12-3.5.6.jar", "3.5.6"},
+        {"spark-core_2.13-4.0.0-preview2.jar", "4.0.0-preview2"},
+        {"spark-core_2.12-3.5.1-amzn-1.jar", "3.5.1-amzn-1"},
+        {"spark-core_2.12.jar", ""},
+        {"spark-core_2.12-3.5.1234567890123.jar", "3.5.12345678901"},
+        {"spark-sql_2.12-3.5.6.jar", ""},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char home[] = "/tmp/home-4-XXXXXX", path[128], version[16] = "old";
+        FILE *file;
+
+        cr_assert(mkdtemp(home));
+        (void)snprintf(path, sizeof(path), "%s/%s", home, cases[i][0]);
+        cr_assert(file = fopen(path, "w"));
+        (void)fclose(file);
+        service_jar_version(home, "spark-core_*.jar", version, sizeof(version));
+        cr_expect_str_eq(version, cases[i][1], "%s: %s", cases[i][0], version);
+        (void)unlink(path);
+        (void)rmdir(home);
+    }
 }
 
 Test(service, the_configuration_goes_where_the_software_looks_for_it)
