@@ -5,6 +5,7 @@
 #include "probes/check.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -41,7 +42,7 @@ int attempt_start(struct attempt *attempt, const struct target *target, int64_t 
     pid_t parent = getpid();
     int fds[2];
 
-    if (pipe(fds) < 0)
+    if (pipe2(fds, O_CLOEXEC) < 0)
         return -1;
     attempt->pid = fork();
     if (attempt->pid == 0)
