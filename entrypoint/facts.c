@@ -241,15 +241,18 @@ static int parse_own(const char *key, const char *scheme, const char *bind_host,
     return target_parse(buf_str(&url), ret, err) < 0 ? blame(key, err) : 0;
 }
 
-/* Hadoop would expand ${env.X} and ${x} where we read the files as they are. */
+/* Hadoop would expand ${env.X} and ${x} where we read the files as they are. What follows a "?" may
+ * be a password. */
 static int refuse_variable(const char *key, const char *value, struct err *err)
 {
+    int len = (int)strcspn(value, "?");
+
     if (!strstr(value, "${"))
         return 0;
     return err_set(err, EXIT_CONFIG,
-                   "%s: \"%.200s\" holds a variable that only Hadoop expands: write ${NAME} in the "
+                   "%s: \"%.*s\" holds a variable that only Hadoop expands: write ${NAME} in the "
                    "template instead",
-                   key, value);
+                   key, len < 200 ? len : 200, value);
 }
 
 /* The driver lets the URL's user win. */

@@ -215,20 +215,25 @@ Test(facts, another_database_is_not_postgres)
 
 Test(facts, a_broken_connection_url_is_a_configuration_error_without_its_password)
 {
-    struct target target;
-    struct err err = {0};
-    struct facts *facts;
+    static const char *const urls[] = {
+        "jdbc:postgresql://db/hive?user=hive&amp;password=s3cret",
+        "jdbc:postgresql://${env.DB}/hive?user=hive&amp;password=s3cret",
+    };
 
-    write_site("hive-site.xml",
-               (const char *const[][2]){{"javax.jdo.option.ConnectionURL",
-                                         "jdbc:postgresql://db/hive?user=hive&amp;password=s3cret"},
-                                        {NULL, NULL}});
-    facts = read_facts();
-    cr_expect_eq(facts_postgres(facts, &target, &err), -1);
-    cr_expect_eq(err.status, EXIT_CONFIG);
-    cr_expect(strstr(err.message, "ConnectionURL"), "%s", err.message);
-    cr_expect_null(strstr(err.message, "s3cret"), "%s", err.message);
-    facts_free(&facts);
+    for (size_t i = 0; i < sizeof(urls) / sizeof(urls[0]); i++) {
+        struct target target;
+        struct err err = {0};
+        struct facts *facts;
+
+        write_site("hive-site.xml", (const char *const[][2]){
+                                        {"javax.jdo.option.ConnectionURL", urls[i]}, {NULL, NULL}});
+        facts = read_facts();
+        cr_expect_eq(facts_postgres(facts, &target, &err), -1);
+        cr_expect_eq(err.status, EXIT_CONFIG);
+        cr_expect(strstr(err.message, "ConnectionURL"), "%s", err.message);
+        cr_expect_null(strstr(err.message, "s3cret"), "%s", err.message);
+        facts_free(&facts);
+    }
 }
 
 Test(facts, the_metastores_uris_may_be_several)
