@@ -56,17 +56,12 @@ static void on_alarm(int signal_number)
     _exit(EXIT_INTERNAL);
 }
 
-/* PID 1 starts us with all signals blocked. */
 static void watchdog_init(struct snapshot *snapshot)
 {
     struct sigaction action = {.sa_handler = on_alarm};
-    sigset_t alarm_only;
 
     watched.snapshot = snapshot;
-    (void)sigemptyset(&alarm_only);
-    (void)sigaddset(&alarm_only, SIGALRM);
     (void)sigaction(SIGALRM, &action, NULL);
-    (void)sigprocmask(SIG_UNBLOCK, &alarm_only, NULL);
 }
 
 /* End the process if check, which may take timeout_ms, takes twice that; 0 disarms. */

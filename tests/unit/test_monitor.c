@@ -136,11 +136,8 @@ static void start_worker(int listen_fd)
                                   .listen_fd = listen_fd,
                                   .ready_fd = ready[1],
                                   .make_plan = make_plan};
-        sigset_t all;
 
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        (void)sigfillset(&all);
-        (void)sigprocmask(SIG_SETMASK, &all, NULL);
         _exit(monitor_run(&monitor));
     }
 }
