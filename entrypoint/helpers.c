@@ -105,8 +105,8 @@ static bool refresh(void *context)
     return changed;
 }
 
-int helper_wait_for(const struct service *service, struct snapshot *snapshot, int cancel_fd,
-                    struct err *err)
+static int wait_for(const struct service *service, struct snapshot *snapshot, int cancel_fd,
+                    bool (*refresh_logins)(void *waiting), struct err *err)
 {
     struct waiting waiting = {.service = service, .snapshot = snapshot};
     struct wait_options options = {
@@ -115,7 +115,7 @@ int helper_wait_for(const struct service *service, struct snapshot *snapshot, in
         .fatal_grace_ms = service->config->wait.fatal_grace,
         .cancel_fd = cancel_fd,
         .changed = show_waiting,
-        .refresh = refresh,
+        .refresh = refresh_logins,
         .context = &waiting,
     };
     int result = service->role->find_targets(service, &waiting.targets, &waiting.count, err);
@@ -124,6 +124,12 @@ int helper_wait_for(const struct service *service, struct snapshot *snapshot, in
         result = wait_for_targets(waiting.targets, waiting.count, &options, err);
     service_free_targets(waiting.targets, waiting.count);
     return result;
+}
+
+int helper_wait_for(const struct service *service, struct snapshot *snapshot, int cancel_fd,
+                    struct err *err)
+{
+    return wait_for(service, snapshot, cancel_fd, refresh, err);
 }
 
 /* NULL without memory. */
@@ -163,7 +169,7 @@ int helper_wait(void *helper)
 }
 
 /* What answered when it was waited for may be away again: a name that does not resolve for a second
- * is no reason to end the pod. */
+ * is no reason to end the pod. Nothing is rendered again: PID 1's values are overwritten by now. */
 int helper_prepare(void *helper)
 {
     const struct helper *h = helper;
@@ -174,7 +180,7 @@ int helper_prepare(void *helper)
             return fail("prepare", &err);
         log_warn("prepare", "%s; waiting once more", err.message);
         (void)poll(NULL, 0, PREPARE_PAUSE_MS);
-        if (helper_wait_for(h->service, h->snapshot, -1, &err) < 0)
+        if (wait_for(h->service, h->snapshot, -1, NULL, &err) < 0)
             return fail("prepare", &err);
     }
     return EXIT_DONE;
