@@ -5,6 +5,7 @@
 #include "common/fd.h"
 #include "common/http.h"
 #include "common/log.h"
+#include "entrypoint/thrift_server.h"
 #include "probes/transport.h"
 
 #include <poll.h>
@@ -140,7 +141,7 @@ static void report(struct drain *drain, struct snapshot *snapshot, int running)
 int drain_thrift_server(const struct service *service, struct snapshot *snapshot, struct err *err)
 {
     struct drain drain = {.last = -1};
-    int result = service->role->make_plan(service, &drain.plan, err);
+    int result = thrift_server_find(service, &drain.plan, err);
 
     for (int none = 0; result == 0 && none < 2;) {
         int running = count(&drain);

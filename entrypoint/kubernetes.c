@@ -95,6 +95,13 @@ static int answer_failed(const struct http_reply *reply, struct err *err)
                    reply->cut ? " with more than 64 KiB" : "");
 }
 
+/* What a namespace or an object may be called: nothing that would mean anything in a URL. */
+static bool is_name(const char *name)
+{
+    return *name && strlen(name) < 254 &&
+           name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-.")] == '\0';
+}
+
 int kubernetes_may(const struct kubernetes *kubernetes, const char *namespace, const char *resource,
                    const char *verb, struct err *err)
 {
@@ -103,6 +110,8 @@ int kubernetes_may(const struct kubernetes *kubernetes, const char *namespace, c
     json_t *answer, *allowed;
     int result;
 
+    if (!is_name(namespace))
+        return err_set(err, EXIT_CONFIG, "\"%.80s\" is no name that Kubernetes takes", namespace);
     (void)snprintf(body, sizeof(body),
                    "{\"apiVersion\":\"authorization.k8s.io/v1\",\"kind\":"
                    "\"SelfSubjectAccessReview\",\"spec\":{\"resourceAttributes\":{\"namespace\":"
@@ -119,13 +128,6 @@ int kubernetes_may(const struct kubernetes *kubernetes, const char *namespace, c
         result = json_is_true(allowed);
     json_decref(answer);
     return result;
-}
-
-/* What a namespace or an object may be called: nothing that would mean anything in a URL. */
-static bool is_name(const char *name)
-{
-    return *name && strlen(name) < 254 &&
-           name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-.")] == '\0';
 }
 
 int kubernetes_has(const struct kubernetes *kubernetes, const char *namespace, const char *resource,

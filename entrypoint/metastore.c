@@ -51,7 +51,7 @@ int metastore_make_plan(const struct service *service, struct monitor_plan *ret,
     ret->has_service = true;
     if (!facts || facts_own_metastore(facts, service->environment, &ret->service, err) < 0)
         return -1;
-    return service_set_own(service, &ret->service, err);
+    return service_set_own_trust(service->config, &ret->service, err);
 }
 
 /* How a distribution is started: apache/hive has bin/hive, the standalone metastore does not. */

@@ -48,6 +48,14 @@ static int check_urls(char *const *urls, const struct config *config, char *cons
     return count < 0 ? -1 : 0;
 }
 
+/* health.user is of use to a Thrift Server only. */
+static int check_user(const struct config *config, char *const *environment, struct err *err)
+{
+    TARGET_AUTO target = {.kind = TARGET_HIVESERVER2};
+
+    return service_set_user(config, environment, &target, err);
+}
+
 static int run_pod(struct pod *pod, const struct invocation *invocation, const struct role *role)
 {
     struct err err = {0};
@@ -73,6 +81,7 @@ static int run_pod(struct pod *pod, const struct invocation *invocation, const s
     if (config_check(&pod->config, &err) < 0 ||
         check_urls(pod->waits, &pod->config, invocation->environment, &err) < 0 ||
         check_urls(pod->probe, &pod->config, invocation->environment, &err) < 0 ||
+        (role->is_published && check_user(&pod->config, invocation->environment, &err) < 0) ||
         (pod->config.health.port &&
          (listen_fd = server_listen((uint16_t)pod->config.health.port, &err)) < 0))
         return command_refuse(role->name, &err);

@@ -337,26 +337,33 @@ int service_set_trust(const struct config *config, struct target *target, struct
     return target_set_tls(target, config->wait.ca_file, NULL) < 0 ? no_memory(err) : 0;
 }
 
-int service_set_own(const struct service *service, struct target *target, struct err *err)
+int service_set_own_trust(const struct config *config, struct target *target, struct err *err)
 {
-    const struct config *config = service->config;
-    int found = 0;
-
     target->insecure = target->tls && *config->health.ca_file == '\0';
     if (target_set_tls(target, config->health.ca_file, config->health.server_name) < 0)
         return no_memory(err);
-    if (target->kind != TARGET_HIVESERVER2 || *config->health.user == '\0')
+    return 0;
+}
+
+/* A variable's value is overwritten once the files are rendered, and workers come and go. */
+int service_set_user(const struct config *config, char *const *environment, struct target *target,
+                     struct err *err)
+{
+    static const char name[] = "HIVE2_PASSWORD";
+    int found = 0;
+
+    if (*config->health.user == '\0')
         return 0;
     if (target_set_login(target, config->health.user, NULL) < 0)
         return no_memory(err);
-    found = add_password(config, service->environment, "HIVE2_PASSWORD", target, err);
-    if (found == 1 && target->password)
-        return 0;
-    return found < 0 ? -1
-                     : err_set(err, EXIT_CONFIG,
-                               "health.user has no password: name its file in HIVE2_PASSWORD_FILE, "
-                               "or put a file HIVE2_PASSWORD into a folder of render.secrets (a "
-                               "variable's value is overwritten once the files are rendered)");
+    if (!service_getenv(environment, name))
+        found = add_password(config, environment, name, target, err);
+    if (found == 0 || (found == 1 && !target->password))
+        return err_set(
+            err, EXIT_CONFIG,
+            "health.user has no password: name its file in HIVE2_PASSWORD_FILE, or put a "
+            "file HIVE2_PASSWORD into a folder of render.secrets (a variable will not do)");
+    return found < 0 ? -1 : 0;
 }
 
 /* The variable that holds the password for a URL; NULL: it needs none. */

@@ -95,9 +95,14 @@ void service_clean_environment(const struct service *service, struct command *co
 /* Let target, where it speaks TLS, trust what wait.ca_file and wait.insecure say. 0, or -1. */
 int service_set_trust(const struct config *config, struct target *target, struct err *err);
 
-/* Let target, the role's own service, be asked as health.user, and trusted as health.ca_file and
- * health.server_name say. 0, or -1 with err: health.user has no password. */
-int service_set_own(const struct service *service, struct target *target, struct err *err);
+/* Let target, the role's own service, be trusted as health.ca_file and health.server_name say. 0,
+ * or -1 with err. */
+int service_set_own_trust(const struct config *config, struct target *target, struct err *err);
+
+/* Let target, a Thrift Server, be asked as health.user. 0, or -1 with EXIT_CONFIG if that one's
+ * password is in no file. */
+int service_set_user(const struct config *config, char *const *environment, struct target *target,
+                     struct err *err);
 
 /* Read the URLs that a command line names (NULL at the end) into ret (as many, at most
  * SERVICE_MAX_TARGETS, all zero). PostgreSQL's get the password that PGPASSWORD, PGPASSWORD_FILE or

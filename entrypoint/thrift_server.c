@@ -53,22 +53,37 @@ static int add_metastore(const struct service *service, const struct facts *fact
     return found < 0 ? -1 : 0;
 }
 
+static int find_own(const struct service *service, const struct facts *facts,
+                    struct monitor_plan *ret, struct err *err)
+{
+    int has_ui;
+
+    if (facts_thrift_server(facts, service->environment, &ret->service, err) < 0 ||
+        service_set_own_trust(service->config, &ret->service, err) < 0)
+        return -1;
+    has_ui = facts_ui(facts, service->environment, &ret->ui, err);
+    ret->has_service = true;
+    ret->has_ui = has_ui == 1;
+    return has_ui < 0 ? -1 : service_set_own_trust(service->config, &ret->ui, err);
+}
+
+int thrift_server_find(const struct service *service, struct monitor_plan *ret, struct err *err)
+{
+    FACTS_AUTO *facts = facts_read(service->conf_folder, service->args, err);
+
+    return facts ? find_own(service, facts, ret, err) : -1;
+}
+
 int thrift_server_make_plan(const struct service *service, struct monitor_plan *ret,
                             struct err *err)
 {
     FACTS_AUTO *facts = facts_read(service->conf_folder, service->args, err);
-    int has_ui;
 
-    if (!facts || facts_thrift_server(facts, service->environment, &ret->service, err) < 0 ||
-        service_set_own(service, &ret->service, err) < 0)
+    if (!facts || find_own(service, facts, ret, err) < 0 ||
+        service_set_user(service->config, service->environment, &ret->service, err) < 0)
         return -1;
     service_jar_version(spark_home(service->environment), "jars/spark-core_*.jar",
                         ret->service.version, sizeof(ret->service.version));
-    has_ui = facts_ui(facts, service->environment, &ret->ui, err);
-    ret->has_service = true;
-    ret->has_ui = has_ui == 1;
-    if (has_ui < 0 || service_set_own(service, &ret->ui, err) < 0)
-        return -1;
     return add_metastore(service, facts, ret, err);
 }
 

@@ -19,6 +19,10 @@ int thrift_server_make_command(const struct service *service, struct command *re
 int thrift_server_make_plan(const struct service *service, struct monitor_plan *ret,
                             struct err *err);
 
+/* Where the server and its UI are, and no more: what a drain needs. *ret is all zero before and
+ * freed after a failure, too. 0, or -1 with err. */
+int thrift_server_find(const struct service *service, struct monitor_plan *ret, struct err *err);
+
 /* All that the confs are made from; borrowed. */
 struct thrift_server_driver {
     const struct facts *facts; /* the user's arguments among them */

@@ -278,6 +278,16 @@ static bool is_refused(const struct check_result *result)
     return result->state != CHECK_READY && strcmp(result->reason, HTTP_REFUSED) == 0;
 }
 
+/* While all workers are taken no new connection is served; where none is kept, after a restart of
+ * ours, that is no sign of a hang, and ending the server would end every session. */
+static void leave_to_ui(struct check_result *ret)
+{
+    char why[CHECK_REASON_BYTES];
+
+    (void)snprintf(why, sizeof(why), "%s", ret->reason);
+    checks_ready(ret, "left to the UI, as no connection is kept: %.200s", why);
+}
+
 /* A SparkContext that stops closes the port, while a connection from before may go on answering.
  * In HTTP transport a request needs a worker, over a kept connection too: that it gets none must
  * not fail what a restart would not help, so there only the port is asked. */
@@ -326,10 +336,13 @@ void hiveserver2_ask(struct check_session *session, enum check_question question
 {
     bool log_in = may_log_in(session->target) && !session->login_refused;
 
-    if (question == CHECK_ALIVE)
-        ask_alive(session, log_in, deadline_ms, ret);
-    else
+    if (question == CHECK_USABLE)
         ask_usable(session, log_in, deadline_ms, ret);
+    else
+        ask_alive(session, log_in, deadline_ms, ret);
+    if (question == CHECK_ALIVE && session->target->has_ui && ret->state == CHECK_RETRY &&
+        !session->kept.transport && !session->port_closed && !is_refused(ret))
+        leave_to_ui(ret);
     if (ret->state == CHECK_FATAL && ret->status == EXIT_REFUSED) {
         session->login_refused = true;
         ret->state = CHECK_READY;

@@ -24,7 +24,6 @@ struct worker {
     struct check_session *session;   /* NULL without a service */
     struct check_session *metastore; /* NULL without one to ask */
     unsigned connects_before;        /* those of earlier workers */
-    bool ui_seen;                    /* the UI has answered */
     bool announced;                  /* the service was usable once */
     int64_t next_ms;
     struct server *server; /* NULL: none wanted */
@@ -98,11 +97,14 @@ static bool record(const struct worker *worker, enum snapshot_check check,
  * found spark.ui.port taken and took another one, and a restart would not help. */
 static void ask_ui(struct worker *worker, int64_t deadline_ms, struct check_result *ret)
 {
-    struct snapshot_result alive = snapshot_result(worker->monitor->snapshot, SNAPSHOT_ALIVE);
+    struct snapshot *snapshot = worker->monitor->snapshot;
+    struct snapshot_result alive = snapshot_result(snapshot, SNAPSHOT_ALIVE);
 
     check_target(&worker->plan.ui, deadline_ms, ret);
-    worker->ui_seen |= ret->state == CHECK_READY;
-    if (worker->ui_seen || !alive.asked || alive.state != CHECK_READY)
+    if (ret->state == CHECK_READY)
+        snapshot_see_ui(snapshot);
+    worker->plan.service.has_ui = snapshot_has_seen_ui(snapshot);
+    if (worker->plan.service.has_ui || !alive.asked || alive.state != CHECK_READY)
         return;
     *ret = (struct check_result){.state = CHECK_READY, .latency_us = ret->latency_us};
     (void)snprintf(ret->reason, sizeof(ret->reason),
@@ -162,6 +164,8 @@ static int open_session(const struct target *target, struct check_session **ret,
 static bool make_plan(struct worker *worker)
 {
     const struct monitor *monitor = worker->monitor;
+    struct check_result unknown = {
+        .state = CHECK_RETRY, .status = EXIT_UNAVAILABLE, .latency_us = -1};
     struct err err = {0};
     int result = monitor->make_plan(monitor->context, &worker->plan, &err);
 
@@ -169,8 +173,13 @@ static bool make_plan(struct worker *worker)
         result = open_session(&worker->plan.service, &worker->session, &err);
     if (result == 0 && worker->plan.has_metastore)
         result = open_session(&worker->plan.metastore, &worker->metastore, &err);
+    worker->plan.service.has_ui = worker->plan.has_ui && snapshot_has_seen_ui(monitor->snapshot);
     if (result == 0)
         return true;
+    /* Whatever an earlier worker found out says nothing of now. */
+    (void)snprintf(unknown.reason, sizeof(unknown.reason), "what to check is not known: %.200s",
+                   err.message);
+    (void)record(worker, SNAPSHOT_USABLE, &unknown);
     if (!worker->plan_failed)
         log_error("health", "what to check is not known: %s", err.message);
     worker->plan_failed = true;

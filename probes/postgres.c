@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define SQLSTATE_LEN 5
+#define TEXT_MOST 500 /* of a line of the server's or libpq's */
 #define LOGIN_REFUSED "28000"
 
 /* A file that cannot be: ~/.pgpass is another user's business, and libpq complains on stderr about
@@ -112,7 +113,7 @@ static int own_words(const char *message, const struct target_host *host, struct
             (void)buf_printf(&text, "%c%.*s",
                              isupper((unsigned char)words[1]) ? *words
                                                               : tolower((unsigned char)*words),
-                             len - 1, words + 1);
+                             len < TEXT_MOST ? len - 1 : TEXT_MOST, words + 1);
         for (found = own_texts; found->code && !strstr(buf_str(&text), found->code);)
             found++;
         message = words + len;
@@ -244,7 +245,7 @@ static int judge(const PGresult *result, const struct target *target, struct err
     BUF_AUTO words = BUF_INIT(ERR_MESSAGE_BYTES);
 
     if (PQresultStatus(result) != PGRES_TUPLES_OK && sqlstate) {
-        (void)buf_printf(&words, "%s: %s", sqlstate,
+        (void)buf_printf(&words, "%s: %.*s", sqlstate, TEXT_MOST,
                          PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
         return refused(buf_str(&words), err);
     }

@@ -48,6 +48,7 @@ struct snapshot {
     atomic_int running;
     atomic_uint workers;
     atomic_uint connects;
+    atomic_bool ui_seen;
     atomic_size_t waiting_count;
     struct tally tallies[SNAPSHOT_CHECKS];
     struct record results[SNAPSHOT_CHECKS];
@@ -357,6 +358,16 @@ void snapshot_count_worker(struct snapshot *snapshot)
 unsigned snapshot_workers(const struct snapshot *snapshot)
 {
     return atomic_load(&snapshot->workers);
+}
+
+void snapshot_see_ui(struct snapshot *snapshot)
+{
+    atomic_store(&snapshot->ui_seen, true);
+}
+
+bool snapshot_has_seen_ui(const struct snapshot *snapshot)
+{
+    return atomic_load(&snapshot->ui_seen);
 }
 
 void snapshot_set_connects(struct snapshot *snapshot, unsigned connects)

@@ -120,6 +120,10 @@ size_t snapshot_not_ready(const struct snapshot *snapshot, struct snapshot_resul
 void snapshot_set_running(struct snapshot *snapshot, int statements);
 int snapshot_running(const struct snapshot *snapshot);
 
+/* The UI has answered: from then on its silence counts. */
+void snapshot_see_ui(struct snapshot *snapshot);
+bool snapshot_has_seen_ui(const struct snapshot *snapshot);
+
 /* How often the health worker was started, and the kept connection opened (by all of them). */
 void snapshot_count_worker(struct snapshot *snapshot);
 unsigned snapshot_workers(const struct snapshot *snapshot);

@@ -58,6 +58,7 @@ struct target {
     bool http_transport;   /* hive2: hive.server2.transport.mode=http */
     bool any_status;       /* http: any answer will do, a 401 or 500 too */
     bool lockout;          /* hive2: failed logins may lock an account (LDAP, CUSTOM, unknown) */
+    bool has_ui;           /* hive2: the UI is asked as well, and tells whether the JVM hangs */
     bool deep;             /* prove more than a login: hive2 SELECT 1; postgres the CREATE right */
     char version[16];      /* hive2: Spark's, where it is known without asking; else "" */
     enum target_auth auth; /* hive2 */

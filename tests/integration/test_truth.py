@@ -187,6 +187,23 @@ def workers_taken(stand: Stand, pod: rig.Sparkpod) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def workers_taken_before_ours(stand: Stand, pod: rig.Sparkpod) -> Iterator[None]:
+    """And the health worker, started again, finds none for the connection that it would keep."""
+    (name,) = [name for name, other in stand.pods.items() if other is pod]
+    with workers_taken(stand, pod), contextlib.ExitStack() as stack:
+        for _ in range(2):  # who waits already is served first
+            client = socket.create_connection(("127.0.0.1", stand.ports[name]), timeout=30)
+            stack.enter_context(client)
+            for status, payload in ((SASL_START, b"PLAIN"), (SASL_COMPLETE, b"\0hog\0hog")):
+                client.sendall(struct.pack(">BI", status, len(payload)) + payload)
+        worker = pod.worker()
+        assert worker
+        os.kill(worker, signal.SIGKILL)
+        rig.wait_for(lambda: pod.worker() not in (None, worker), what="another worker")
+        yield
+
+
+@contextlib.contextmanager
 def context_stopped(stand: Stand, pod: rig.Sparkpod) -> Iterator[None]:
     """SparkContext.stop() in a JVM that lives on."""
     (name,) = [name for name, other in stand.pods.items() if other is pod]
@@ -238,6 +255,10 @@ TABLE = [
         for pod in ("spark-3.5.9", "spark-4.3.0")
     ),
     Case(
+        *("spark-3.5.9", workers_taken_before_ours, True, False),
+        "nor does it matter whether we were among those who are served",
+    ),
+    Case(
         *("spark-3.5.9", metastore_gone, True, False),
         "no table can be queried, and a restart would not bring the metastore back",
     ),
@@ -262,6 +283,8 @@ def test_the_probes_tell(stand: Stand, case: Case) -> None:
     # A server that was overrun takes its own time to accept again.
     told(pod, True, True, f"{case} mended", 30)
     stays(pod, True, True)
+    if case.broken is workers_taken_before_ours:
+        worker = pod.worker()
     assert (pod.java(), pod.worker()) == (java, worker), "something was restarted"
     # No reconnect is needed to see it, and a few are no storm.
     assert pod.metric("probe_connections_total") - connections <= 2

@@ -631,6 +631,25 @@ Test(check, a_server_that_goes_in_the_middle_of_a_session_is_told)
     target_free(&target);
 }
 
+/* All workers taken, and no connection of ours among those that are served. */
+Test(check, without_a_kept_connection_only_the_ui_tells_a_hang_from_a_crowd)
+{
+    uint16_t port;
+    int fd = listen_at(&port, 4);
+    struct target target = target_at("hive2://", port, "");
+    struct check_session *session = check_session_new(&target);
+
+    expect(ask(session, CHECK_ALIVE, MOMENT_MS), CHECK_RETRY, EXIT_UNAVAILABLE, "timed out");
+    target.has_ui = true;
+    expect(ask(session, CHECK_ALIVE, MOMENT_MS), CHECK_READY, EXIT_DONE, "left to the UI");
+    expect(ask(session, CHECK_USABLE, MOMENT_MS), CHECK_RETRY, EXIT_UNAVAILABLE, "timed out");
+    close(fd);
+    target.hosts[0].port = closed_port();
+    expect(ask(session, CHECK_ALIVE, MOMENT_MS), CHECK_RETRY, EXIT_UNAVAILABLE, "refused");
+    check_session_free(session);
+    target_free(&target);
+}
+
 Test(check, a_closed_nothing_is_closed)
 {
     check_session_free(NULL);
