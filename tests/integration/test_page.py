@@ -145,7 +145,7 @@ def test_the_page_shows_a_whole_life(
 
     door.open()
     pod.wait_ready()
-    assert "<h1>Serving</h1>" in page() and page().count("<article>") == 3
+    assert "<h1>Serving</h1>" in page() and page().count("<article>") == 4
     pod.wait_until(lambda: page().count('<i class="t') >= 45)
     take_pictures("serving", pod.port, 1040)
 
