@@ -147,13 +147,13 @@ def test_the_page_shows_a_whole_life(
     pod.wait_ready()
     assert "<h1>Serving</h1>" in page() and page().count("<article>") == 4
     pod.wait_until(lambda: page().count('<i class="t') >= 45)
-    take_pictures("serving", pod.port, 1040)
+    take_pictures("serving", pod.port, 1160)
 
     with all_workers_taken(port):
         pod.wait_until(lambda: "<h1>Degraded</h1>" in page())
         assert pod.get("/livez")[0] == 200
         pod.wait_until(lambda: page().count('class="f t') >= 4)
-        take_pictures("degraded", pod.port, 1040)
+        take_pictures("degraded", pod.port, 1160)
     pod.wait_ready()
 
     statement = "SELECT id, reflect('java.lang.Thread', 'sleep', 1000L) FROM range(0, 25, 1, 1)"
