@@ -161,7 +161,7 @@ def test_the_page_shows_a_whole_life(
     client.wait_until(lambda: running(ui_port) == 1, what="the statement runs")
     pod.term()
     pod.wait_until(lambda: re.search("<b>[0-9]+</b> statements? still running", page()) is not None)
-    take_pictures("draining", pod.port, 1190)
+    take_pictures("draining", pod.port, 1310)
     assert client.wait(120) == 0
     assert pod.wait(120) == 0
 
