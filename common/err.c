@@ -49,6 +49,11 @@ int err_set_errno(struct err *err, enum exit_status status, const char *format, 
     return -1;
 }
 
+int err_no_memory(struct err *err)
+{
+    return err_set(err, EXIT_INTERNAL, "out of memory");
+}
+
 int err_wrap(struct err *err, const char *format, ...)
 {
     char inner[ERR_MESSAGE_BYTES];

@@ -35,6 +35,9 @@ int err_set(struct err *err, enum exit_status status, const char *format, ...)
 int err_set_errno(struct err *err, enum exit_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Set the error that memory has run out: EXIT_INTERNAL. Returns -1. */
+int err_no_memory(struct err *err);
+
 /* Put "FORMAT: " in front of the message that is there. Returns -1. */
 int err_wrap(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -217,11 +217,11 @@ int http_send(const struct http_request *request, struct http_reply *ret, struct
         struct curl_slist *longer = curl_slist_append(headers, *line);
 
         if (!longer)
-            return err_set(err, EXIT_INTERNAL, "out of memory");
+            return err_no_memory(err);
         headers = longer;
     }
     if (!curl)
-        return err_set(err, EXIT_INTERNAL, "out of memory");
+        return err_no_memory(err);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, http_timeout_ms(request->deadline_ms));
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, keep_body);

@@ -153,7 +153,7 @@ int lint_set(struct lint *lint, const char *key, const char *value, struct err *
                                    .file = strdup(""),
                                    .is_last = true};
 
-    return add(lint, &setting) < 0 ? err_set(err, EXIT_INTERNAL, "out of memory") : 0;
+    return add(lint, &setting) < 0 ? err_no_memory(err) : 0;
 }
 
 int lint_add(struct lint *lint, const char *name, const char *file, const struct buf *content,

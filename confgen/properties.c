@@ -209,7 +209,7 @@ static int read_pair(struct reader *reader, struct err *err)
                        "a \\u is not followed by four hexadecimal digits (a backslash is written "
                        "\\\\)");
     if (buf_failed(&reader->line) || buf_failed(&reader->key) || buf_failed(&reader->value))
-        return err_set(err, EXIT_INTERNAL, "out of memory");
+        return err_no_memory(err);
     return 1;
 }
 

@@ -246,7 +246,7 @@ int render_files(const struct render_file *files, size_t count, struct variables
 
     report_init(report);
     if (!outputs)
-        return err_set(err, EXIT_INTERNAL, "out of memory");
+        return err_no_memory(err);
     result = render_all(files, count, outputs, variables, report, err);
     for (size_t i = 0; i < count; i++)
         write_free(&outputs[i]);
@@ -292,7 +292,7 @@ static int add_file(struct render_file *files, size_t *count, const struct rende
         .context = folder->context,
     };
     if (!file->source || (folder->target && !file->target))
-        return err_set(err, EXIT_INTERNAL, "out of memory");
+        return err_no_memory(err);
     if (stat(file->source, &status) < 0)
         return read_err(err, file->source);
     if (!S_ISREG(status.st_mode))
@@ -320,7 +320,7 @@ int render_folder(const struct render_file *folder, struct variables *variables,
     }
     free(names);
     if (!files)
-        return err_set(err, EXIT_INTERNAL, "out of memory");
+        return err_no_memory(err);
     if (result == 0)
         result = render_files(files, file_count, variables, report, err);
     while (file_count)

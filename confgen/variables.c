@@ -253,7 +253,7 @@ static int find_in_folders(struct variables *variables, struct entry *entry, str
             if (asprintf(&entry->file, "%s/%s", folder->path, entry->name) >= 0)
                 return read_value(variables, entry, folder, err);
             entry->file = NULL;
-            return err_set(err, EXIT_INTERNAL, "out of memory");
+            return err_no_memory(err);
         }
         if (is_replaced(folder))
             return err_set(err, EXIT_DATA, "%s was replaced while %s was looked for: run it again",
@@ -276,8 +276,7 @@ static int find(struct variables *variables, struct entry *entry, struct err *er
         return err_set(err, EXIT_DATA, "%s_FILE is set but empty: name a file, or unset it", name);
     if (file) {
         entry->file = strdup(file);
-        return entry->file ? read_value(variables, entry, NULL, err)
-                           : err_set(err, EXIT_INTERNAL, "out of memory");
+        return entry->file ? read_value(variables, entry, NULL, err) : err_no_memory(err);
     }
     if (!value)
         return find_in_folders(variables, entry, err);
@@ -304,7 +303,7 @@ int variables_get(struct variables *variables, const char *name, size_t len, str
     entry = calloc(1, sizeof(*entry));
     if (!entry || !(entry->name = strndup(name, len))) {
         free(entry);
-        return err_set(err, EXIT_INTERNAL, "out of memory");
+        return err_no_memory(err);
     }
     entry->name_len = len;
     found = find(variables, entry, err);

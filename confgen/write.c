@@ -158,7 +158,7 @@ int write_stage(struct write_file *file, struct err *err)
         return -1;
     set_temp(file);
     if (!file->folder || !file->temp)
-        return err_set(err, EXIT_INTERNAL, "out of memory");
+        return err_no_memory(err);
     if (write_temp(file) < 0)
         return write_explain(err, file->folder);
     if (is_mounted_read_only(file->path))

@@ -167,7 +167,7 @@ static int get_token(struct account *account, const char *url, struct buf *body,
     else
         add_field(body, "resource", "https://storage.azure.com/");
     if (buf_failed(body))
-        return err_set(err, EXIT_INTERNAL, "out of memory");
+        return err_no_memory(err);
     request.body = buf_str(body);
     request.body_len = body->len;
     if (send_request(account, &request, &reply, err) < 0)

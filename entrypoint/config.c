@@ -164,7 +164,7 @@ static int assign(struct config *config, const struct setting *setting, const ch
         return -1;
     copy = strdup(text);
     if (!copy)
-        return err_set(err, EXIT_INTERNAL, "out of memory");
+        return err_no_memory(err);
     free(entry->text);
     entry->text = copy;
     (void)snprintf(entry->origin, sizeof(entry->origin), "%s", origin);
@@ -360,7 +360,7 @@ int config_load(struct config *config, const char *file, char *const *environmen
     *config = (struct config){.warnings = BUF_INIT(65536), .faults = BUF_INIT(65536)};
     config->entries = calloc(SETTINGS, sizeof(*config->entries));
     if (!config->entries)
-        return err_set(err, EXIT_INTERNAL, "out of memory");
+        return err_no_memory(err);
     for (size_t i = 0; i < SETTINGS; i++) {
         if (assign(config, &settings[i], settings[i].fallback, "default", err) < 0)
             return err_wrap(err, "default of %s", settings[i].name);

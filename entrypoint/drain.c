@@ -95,7 +95,7 @@ static int read_page(const struct target *ui, struct err *err)
 
     page.path = path;
     if (transport_address(&page, &page.hosts[0], clock_ms() + ANSWER_MS, &address, &request) < 0)
-        return err_set(err, EXIT_INTERNAL, "out of memory");
+        return err_no_memory(err);
     if (http_send(&request, &reply, err) < 0)
         return -1;
     if (reply.status != 200)

@@ -160,7 +160,7 @@ struct facts *facts_read(const char *folder, char *const *args, struct err *err)
     int result = 0;
 
     if (!facts) {
-        err_set(err, EXIT_INTERNAL, "out of memory");
+        err_no_memory(err);
         return NULL;
     }
     facts->pairs = BUF_INIT(4 * MAX_FILE_BYTES);
@@ -180,7 +180,7 @@ struct facts *facts_read(const char *folder, char *const *args, struct err *err)
     }
     add_args(facts, args);
     if (buf_failed(&facts->pairs)) {
-        err_set(err, EXIT_INTERNAL, "out of memory");
+        err_no_memory(err);
         facts_free(&facts);
     }
     return facts;
@@ -272,7 +272,7 @@ int facts_postgres(const struct facts *facts, struct target *ret, struct err *er
     ret->deep = true;
     if (target_set_login(ret, ret->user ? NULL : user, password) < 0) {
         target_free(ret);
-        return err_set(err, EXIT_INTERNAL, "out of memory");
+        return err_no_memory(err);
     }
     return 1;
 }

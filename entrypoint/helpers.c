@@ -160,7 +160,7 @@ int helper_wait(void *helper)
 
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     if (!environment) {
-        err_set(&err, EXIT_INTERNAL, "out of memory");
+        err_no_memory(&err);
         return fail("wait", &err);
     }
     wipe_environment(&service);

@@ -81,7 +81,7 @@ int rendering_run(const struct render_file *file, const struct config *config,
 
         if (!variables || buf_failed(&folders)) {
             variables_free(variables);
-            return err_set(err, EXIT_INTERNAL, "out of memory");
+            return err_no_memory(err);
         }
         result = render(file, variables, &report, err);
         again = result < 0 && tries < MOST_TRIES && variables_are_stale(variables);

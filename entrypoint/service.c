@@ -163,7 +163,7 @@ static int find_targets(const struct service *service, struct target **ret, size
     if (*ret)
         count = service->role->fill_targets(service, *ret, err);
     else
-        err_set(err, EXIT_INTERNAL, "out of memory");
+        err_no_memory(err);
     for (size_t i = 0; count < 0 && *ret && i < SERVICE_MAX_TARGETS; i++)
         target_free(&(*ret)[i]);
     *ret_count = count < 0 ? 0 : (size_t)count;
@@ -242,7 +242,7 @@ int command_check(struct command *command, struct err *err)
     if (!command->failed)
         return 0;
     command_free(command);
-    return err_set(err, EXIT_INTERNAL, "out of memory");
+    return err_no_memory(err);
 }
 
 bool service_is_withheld(const struct config *config, const char *name)
@@ -315,33 +315,28 @@ static int add_password(const struct config *config, char *const *environment, c
     int found;
 
     if (!variables)
-        return err_set(err, EXIT_INTERNAL, "out of memory");
+        return err_no_memory(err);
     found = variables_get(variables, name, strlen(name), &password, err);
     if (found == 1 && password.len) {
         masking_add(password.value, password.len);
         if (target_set_login(target, NULL, password.value) < 0)
-            found = err_set(err, EXIT_INTERNAL, "out of memory");
+            found = err_no_memory(err);
     }
     variables_free(variables);
     return found;
 }
 
-static int no_memory(struct err *err)
-{
-    return err_set(err, EXIT_INTERNAL, "out of memory");
-}
-
 int service_set_trust(const struct config *config, struct target *target, struct err *err)
 {
     target->insecure = target->tls && config->wait.insecure;
-    return target_set_tls(target, config->wait.ca_file, NULL) < 0 ? no_memory(err) : 0;
+    return target_set_tls(target, config->wait.ca_file, NULL) < 0 ? err_no_memory(err) : 0;
 }
 
 int service_set_own_trust(const struct config *config, struct target *target, struct err *err)
 {
     target->insecure = target->tls && *config->health.ca_file == '\0';
     if (target_set_tls(target, config->health.ca_file, config->health.server_name) < 0)
-        return no_memory(err);
+        return err_no_memory(err);
     return 0;
 }
 
@@ -355,7 +350,7 @@ int service_set_user(const struct config *config, char *const *environment, stru
     if (*config->health.user == '\0')
         return 0;
     if (target_set_login(target, config->health.user, NULL) < 0)
-        return no_memory(err);
+        return err_no_memory(err);
     if (!service_getenv(environment, name))
         found = add_password(config, environment, name, target, err);
     if (found == 0 || (found == 1 && !target->password))

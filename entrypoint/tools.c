@@ -211,7 +211,7 @@ static int probe_url(const struct config *config, char *const *url,
         return command_usage("probe", "--deep is for hive2://, thrift:// and postgres://");
     target.deep = options->deep;
     if (target_set_tls(&target, options->ca_file, options->server_name) < 0) {
-        err_set(&err, EXIT_INTERNAL, "out of memory");
+        err_no_memory(&err);
         return command_fail("probe", &err);
     }
     target.insecure |= target.tls && options->insecure;

@@ -118,7 +118,7 @@ static int send_call(struct conversation *conversation, enum thrift_method metho
     if (conversation->framed)
         (void)thrift_put_i32(&request, (int32_t)call.len);
     if (buf_failed(&call) || buf_add(&request, call.data, call.len) < 0)
-        return err_set(err, EXIT_INTERNAL, "out of memory");
+        return err_no_memory(err);
     return transport_send(conversation->transport, request.data, request.len, deadline_ms, err);
 }
 

@@ -83,7 +83,7 @@ static int post_call(const struct target *target, const struct target_host *host
 
     if (transport_address(target, host, deadline_ms, &address, &request) < 0 ||
         thrift_put_call(&call, method, handle, 1) < 0)
-        return err_set(err, EXIT_INTERNAL, "out of memory");
+        return err_no_memory(err);
     request.body = call.data;
     request.body_len = call.len;
     if (http_send(&request, &reply, err) < 0)

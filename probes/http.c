@@ -14,7 +14,7 @@ void check_http(const struct target *target, const struct target_host *host, int
     struct err err;
 
     if (transport_address(target, host, deadline_ms, &address, &request) < 0) {
-        err_set(&err, EXIT_INTERNAL, "out of memory");
+        err_no_memory(&err);
         checks_failed(ret, &err);
     } else if (http_send(&request, &reply, &err) < 0) {
         checks_failed(ret, &err);

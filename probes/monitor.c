@@ -158,7 +158,7 @@ static int open_session(const struct target *target, struct check_session **ret,
 {
     check_session_free(*ret); /* of a plan that failed half-way */
     *ret = check_session_new(target);
-    return *ret ? 0 : err_set(err, EXIT_INTERNAL, "out of memory");
+    return *ret ? 0 : err_no_memory(err);
 }
 
 static bool make_plan(struct worker *worker)

@@ -280,7 +280,7 @@ static int connect_to(const struct target *target, const struct target_host *hos
     PGconn *conn = begin(target, host);
 
     if (!conn)
-        return err_set(err, EXIT_INTERNAL, "out of memory");
+        return err_no_memory(err);
     (void)PQsetNoticeProcessor(conn, ignore_notice, NULL);
     if (log_in(conn, host, deadline_ms, err) < 0 || prove(conn, target, deadline_ms, err) < 0) {
         PQfinish(conn);

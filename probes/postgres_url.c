@@ -12,11 +12,6 @@
 
 #define DEFAULT_HOST "localhost"
 
-static int no_memory(struct err *err)
-{
-    return err_set(err, EXIT_INTERNAL, "out of memory");
-}
-
 /* ---- what libpq's parser says ---- */
 
 static void free_options(PQconninfoOption **options)
@@ -95,7 +90,7 @@ static int take_options(const PQconninfoOption *options, struct target *ret, str
     ret->any_server = get_option(options, "target_session_attrs") != NULL;
     ret->conninfo = buf_failed(&conninfo) ? NULL : strdup(buf_str(&conninfo));
     if (!ret->conninfo || target_set_login(ret, get_option(options, "user"), NULL) < 0)
-        return no_memory(err);
+        return err_no_memory(err);
     return 0;
 }
 
@@ -325,7 +320,7 @@ static int parse_jdbc(char *rest, struct jdbc *jdbc, struct target *ret, struct 
     put_tls(jdbc);
     put_option(&jdbc->conninfo, "options", buf_str(&jdbc->options) + (jdbc->options.len > 0));
     if (buf_failed(&jdbc->conninfo) || buf_failed(&jdbc->options))
-        return no_memory(err);
+        return err_no_memory(err);
     options = PQconninfoParse(buf_str(&jdbc->conninfo), &message);
     if (!options)
         return blame_conninfo(message, err);

@@ -274,7 +274,7 @@ int server_start(const struct snapshot *snapshot, int listen_fd, struct server *
     struct server *server = calloc(1, sizeof(*server));
 
     if (!server)
-        return err_set(err, EXIT_INTERNAL, "out of memory");
+        return err_no_memory(err);
     server->snapshot = snapshot;
     server->listen_fd = listen_fd;
     for (int i = 0; i < MAX_CONNECTIONS; i++)

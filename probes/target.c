@@ -18,11 +18,6 @@ struct scheme {
     int (*parse)(const struct scheme *scheme, char *rest, struct target *ret, struct err *err);
 };
 
-static int no_memory(struct err *err)
-{
-    return err_set(err, EXIT_INTERNAL, "out of memory");
-}
-
 int target_refuse_password(struct err *err)
 {
     return err_set(err, EXIT_USAGE,
@@ -108,7 +103,7 @@ static int take_host(const char *text, uint16_t port, struct target *ret, struct
     if (*copy_part(url, CURLUPART_PASSWORD, part))
         return target_refuse_password(err);
     if (*copy_part(url, CURLUPART_USER, part) && target_set_login(ret, part, NULL) < 0)
-        return no_memory(err);
+        return err_no_memory(err);
     if (*copy_part(url, CURLUPART_PORT, part))
         port = target_read_port(part);
     (void)copy_part(url, CURLUPART_HOST, part);
@@ -151,7 +146,7 @@ static int set_path(struct target *target, const char *path, struct err *err)
     if (asprintf(&target->path, "%s%s", *path == '/' ? "" : "/", path) >= 0)
         return 0;
     target->path = NULL;
-    return no_memory(err);
+    return err_no_memory(err);
 }
 
 static int parse_http(const struct scheme *scheme, char *rest, struct target *ret, struct err *err)
@@ -172,7 +167,7 @@ static int take_hive_variable(const char *name, const char *value, struct target
     if (strcmp(name, "serviceDiscoveryMode") == 0)
         return err_set(err, EXIT_USAGE, "%s is not supported: name the server itself", name);
     if (strcmp(name, "user") == 0 && target_set_login(ret, value, NULL) < 0)
-        return no_memory(err);
+        return err_no_memory(err);
     if (strcmp(name, "httpPath") == 0)
         return set_path(ret, value, err);
     if (strcmp(name, "ssl") == 0)

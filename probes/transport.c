@@ -46,7 +46,7 @@ int transport_open(const struct target *target, const struct target_host *host, 
         curl = http_handle_new(&request, &destination);
     if (!curl) {
         curl_slist_free_all(destination);
-        return err_set(err, EXIT_INTERNAL, "out of memory");
+        return err_no_memory(err);
     }
     curl_easy_setopt(curl, CURLOPT_CONNECT_ONLY, 1L);
     curl_easy_setopt(curl, CURLOPT_SSL_ENABLE_ALPN, 0L);

@@ -362,7 +362,7 @@ int wait_for_targets(const struct target *targets, size_t count, const struct wa
         for (size_t i = 0; i < count; i++)
             attempt_end(&wait.waiters[i].attempt);
     } else {
-        err_set(err, EXIT_INTERNAL, "out of memory");
+        err_no_memory(err);
     }
     free(wait.waiters);
     free(wait.polls);
