@@ -93,7 +93,7 @@ USER 0
 # The folder that configuration is rendered to: the base has none.
 RUN install -d -o 185 -g 0 -m 775 /opt/spark/conf
 COPY --from=spark-jars /out/ /
-COPY images/log4j2.properties /opt/spark/log4j2/log4j2.properties
+COPY helm/files/log4j2.properties /opt/spark/log4j2/
 COPY --from=build /out/ /
 # Behind the conf folder in the class path: a log4j2.properties there comes first.
 ENV SPARK_DIST_CLASSPATH=/opt/spark/log4j2 \
