@@ -190,6 +190,44 @@ static void find_shuffle_timeout(const struct thrift_server_driver *driver, stru
         buf_add_str(value, "30min");
 }
 
+static bool is_authenticated(const struct thrift_server_driver *driver)
+{
+    const char *enabled = facts_get(driver->facts, "spark.authenticate");
+
+    return enabled && strcmp(enabled, "true") == 0;
+}
+
+/* Who holds spark.authenticate's secret is known; what is then sent, storage secrets among it, is
+ * to be read by nobody else. */
+static void find_encryption(const struct thrift_server_driver *driver, struct buf *value)
+{
+    if (is_authenticated(driver))
+        buf_add_str(value, "true");
+}
+
+/* Spark has AES/GCM since 3.5.2, but before 3.5.9 and in the first 4.x it loses every message but
+ * the first of a connection (SPARK-56227). */
+static bool has_gcm(const char *version)
+{
+    unsigned major = 0, minor = 0, patch = 0;
+
+    return sscanf(version, "%3u.%3u.%3u", &major, &minor, &patch) == 3 &&
+           ((major == 3 && minor == 5 && patch >= 9) || (major == 4 && minor >= 3) || major > 4);
+}
+
+static void find_cipher(const struct thrift_server_driver *driver, struct buf *value)
+{
+    if (is_authenticated(driver) && has_gcm(driver->version))
+        buf_add_str(value, "AES/GCM/NoPadding");
+}
+
+/* Keys derived as they should be, which GCM's release brought. */
+static void find_auth_engine(const struct thrift_server_driver *driver, struct buf *value)
+{
+    if (is_authenticated(driver) && has_gcm(driver->version))
+        buf_add_str(value, "2");
+}
+
 enum place { ANYWHERE, IN_KUBERNETES };
 
 #define SETTING(field) offsetof(struct config, field)
@@ -238,6 +276,9 @@ static const struct rule {
      .setting = SETTING(kubernetes.service_account)},
     {IN_KUBERNETES, "spark.kubernetes.executor.label." THRIFT_SERVER_UID_LABEL,
      .find = find_pod_uid},
+    {IN_KUBERNETES, "spark.network.crypto.enabled", .find = find_encryption},
+    {IN_KUBERNETES, "spark.network.crypto.cipher", .find = find_cipher},
+    {IN_KUBERNETES, "spark.network.crypto.authEngineVersion", .find = find_auth_engine},
     {IN_KUBERNETES, "spark.executor.failuresValidityInterval", .value = "1h"},
     {IN_KUBERNETES, "spark.dynamicAllocation.shuffleTracking.timeout",
      .find = find_shuffle_timeout},
@@ -343,7 +384,7 @@ static int add_confs(const struct service *service, struct command *ret, struct 
 {
     FACTS_AUTO *facts = facts_read(service->conf_folder, service->args, err);
     BUF_AUTO namespace = BUF_INIT(256);
-    char address[64];
+    char address[64], version[16];
     struct thrift_server_driver driver = {
         .facts = facts,
         .config = service->config,
@@ -351,10 +392,13 @@ static int add_confs(const struct service *service, struct command *ret, struct 
         .address = address,
         .memory_limit = cgroup_memory_limit(CGROUP_FOLDER),
         .start = (int64_t)time(NULL),
+        .version = version,
     };
 
     if (!facts)
         return -1;
+    service_jar_version(spark_home(service->environment), "jars/spark-core_*.jar", version,
+                        sizeof(version));
     read_own_address(service_getenv(service->environment, "KUBERNETES_SERVICE_HOST"), address,
                      sizeof(address));
     (void)fd_read_file(KUBERNETES_SERVICE_ACCOUNT "/namespace", &namespace);

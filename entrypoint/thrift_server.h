@@ -32,6 +32,7 @@ struct thrift_server_driver {
     const char *address;   /* this machine's own, "" if unknown */
     int64_t memory_limit;  /* bytes, 0: none */
     int64_t start;         /* differs from start to start: seconds since 1970 */
+    const char *version;   /* Spark's, "" if unknown */
 };
 
 /* Append "--conf", "KEY=VALUE" for each key that neither the files nor the user's arguments set.

@@ -21,6 +21,7 @@ struct situation {
     char *args[8];
     const char *image, *pod_ip, *pod_name, *namespace, *token_namespace;
     int64_t memory_limit, grace;
+    const char *version;
 };
 
 static const struct situation complete = {
@@ -31,6 +32,7 @@ static const struct situation complete = {
     .pod_name = "",
     .namespace = "",
     .token_namespace = "spark",
+    .version = "3.5.9",
 };
 
 static struct facts *read_defaults(const char *text, char *const *args, struct err *err)
@@ -72,6 +74,7 @@ static int add_confs(const struct situation *situation, struct command *ret, str
         .address = "",
         .memory_limit = situation->memory_limit,
         .start = 0x6543210f,
+        .version = situation->version,
     };
 
     *ret = (struct command){0};
@@ -143,6 +146,36 @@ Test(thrift_server, in_kubernetes_everything_that_executors_need_is_set)
 
     for (size_t i = 0; i < sizeof(confs) / sizeof(confs[0]); i++)
         expect(&complete, confs[i][0], confs[i][1]);
+}
+
+Test(thrift_server, what_executors_are_told_is_encrypted_as_well_as_spark_can)
+{
+    static const struct {
+        const char *version, *cipher;
+    } cases[] = {
+        {"3.5.9", "AES/GCM/NoPadding"},
+        {"3.5.10", "AES/GCM/NoPadding"},
+        {"4.3.0", "AES/GCM/NoPadding"},
+        {"5.0.0", "AES/GCM/NoPadding"},
+        {"3.5.8", NULL},
+        {"3.5.0", NULL},
+        {"4.0.1", NULL},
+        {"", NULL},
+        {"3.5", NULL},
+    };
+    struct situation situation = complete;
+
+    situation.defaults = "spark.authenticate=true\n";
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        situation.version = cases[i].version;
+        expect(&situation, "spark.network.crypto.enabled", "true");
+        expect(&situation, "spark.network.crypto.cipher", cases[i].cipher);
+        expect(&situation, "spark.network.crypto.authEngineVersion", cases[i].cipher ? "2" : NULL);
+    }
+    situation.defaults = "spark.authenticate=true\nspark.network.crypto.enabled=false\n";
+    expect(&situation, "spark.network.crypto.enabled", NULL);
+    expect(&complete, "spark.network.crypto.enabled", NULL);
+    expect(&complete, "spark.network.crypto.cipher", NULL);
 }
 
 Test(thrift_server, ipv6_addresses_stand_in_brackets)
