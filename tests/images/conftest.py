@@ -192,7 +192,8 @@ def running_stack(
     stack = Stack(podman, folder, f"sparkpod-{os.getpid()}-{next(_NUMBER)}")
     home = "/opt/hive" if metastore == "hive-metastore" else "/opt/metastore"
     try:
-        stack.start("db", "stand-in/postgres:test", ["--env=POSTGRES_PASSWORD=p&<w>"])
+        database = ["--env=POSTGRES_USER=hive", "--env=POSTGRES_PASSWORD=p&<w>"]
+        stack.start("db", "stand-in/postgres:test", database)
         common = [stack.empty_folder("warehouse", "/warehouse"), "--env=WAREHOUSE=file:/warehouse"]
         common += ["--env=SPARKPOD_SHUTDOWN_ENDPOINT_DELAY=1s", *options]
         stack.start(

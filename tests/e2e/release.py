@@ -1,0 +1,217 @@
+"""A release of the chart on a cluster, and what a user does with it."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import subprocess
+import time
+from typing import Any, Optional, Sequence
+
+from conftest import Kubectl
+
+HERE = pathlib.Path(__file__).resolve().parent
+CHART = HERE.parent.parent / "helm"
+VALUES = HERE / "values.yaml"
+SPARK = "localhost/sparkpod/spark-thrift-server:test"
+BINARY = "localhost/sparkpod/binary:test"
+
+# Planted: no log, ConfigMap or pod spec may ever show one of them.
+SECRETS = {
+    "adls-sp-secret": {
+        "client-id": "5f0c6f4e-3f53-4b8e-9d5e-planted-id",
+        "client-secret": "planted~Client&Secret<9>",
+        "tenant-id": "0e4c1b6e-planted-tenant",
+    },
+    "hive-metastore-db-secret": {
+        "hive-password": "planted&Hive<Pass>'word",
+        "postgres-password": "planted-Admin/Password",
+    },
+}
+
+
+def secret(name: str, data: dict[str, str]) -> dict[str, Any]:
+    """Return a Secret."""
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data}
+
+
+def claim(name: str) -> dict[str, Any]:
+    """Return a claim that driver, executors and metastore share."""
+    spec = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}}
+    metadata = {"name": name}
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": metadata,
+        "spec": spec,
+    }
+
+
+class Release:
+    """The chart, installed under a name in kubectl's namespace."""
+
+    def __init__(self, kubectl: Kubectl, helm: str, name: str = "spark-thrift-server") -> None:
+        self.kubectl = kubectl
+        self.name = name
+        self._helm = helm
+
+    def prepare(self) -> None:
+        """Make what the chart's user makes first: the secrets, and here a volume for tables."""
+        objects = [secret(each, data) for each, data in SECRETS.items()]
+        self.kubectl.apply(*objects, claim("warehouse"))
+
+    def helm(
+        self, *args: str, check: bool = True, timeout: float = 300.0
+    ) -> subprocess.CompletedProcess[str]:
+        """Run helm in the namespace."""
+        ended = subprocess.run(
+            [self._helm, f"--namespace={self.kubectl.namespace}", *args],
+            env=self.kubectl.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        if check and ended.returncode != 0:
+            raise AssertionError(f"helm {' '.join(args)}: {ended.stdout}{ended.stderr}")
+        return ended
+
+    def upgrade(self, *files: pathlib.Path, values: Sequence[str] = (), chart: Any = CHART) -> str:
+        """Install, or upgrade, with the files, what the tests change, and KEY=VALUE pairs."""
+        options = [f"--values={file}" for file in (*files, VALUES)]
+        options += [f"--set={value}" for value in values]
+        return self.helm("upgrade", "--install", self.name, str(chart), *options).stdout
+
+    def uninstall(self) -> None:
+        """Remove it, and wait until its pods are gone."""
+        self.helm("uninstall", self.name, "--wait", "--timeout=150s")
+
+    # --- its pods -----------------------------------------------------------------------------
+
+    def pods(self, component: str) -> list[dict[str, Any]]:
+        """Return a component's pods that are not being deleted, the oldest first."""
+        label = f"app.kubernetes.io/instance={self.name},app.kubernetes.io/component={component}"
+        pods = self.kubectl.get("pods", f"--selector={label}")["items"]
+        pods = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+        return sorted(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+
+    def pod(self, component: str) -> dict[str, Any]:
+        """Return the component's youngest pod."""
+        return self.pods(component)[-1]
+
+    def ready(self, component: str) -> list[str]:
+        """Return the names of the pods that are ready."""
+        return [pod["metadata"]["name"] for pod in self.pods(component) if is_ready(pod)]
+
+    def restarts(self, component: str) -> int:
+        """How often containers of its pods were started again."""
+        return sum(
+            status["restartCount"]
+            for pod in self.pods(component)
+            for status in pod["status"].get("containerStatuses", [])
+        )
+
+    def wait_ready(
+        self, *components: str, seconds: float = 150.0, count: int = 1
+    ) -> float:
+        """Wait until each has that many ready pods and no other; return how long it took."""
+        begin = time.monotonic()
+
+        def all_ready() -> bool:
+            return all(
+                len(self.ready(component)) == len(self.pods(component)) == count
+                for component in components
+            )
+
+        self.kubectl.until(f"{', '.join(components)} ready", all_ready, seconds)
+        return time.monotonic() - begin
+
+    def status(self, pod: str, port: int = 8085) -> dict[str, Any]:
+        """What sparkpod's /status says, through the API server."""
+        path = f"/api/v1/namespaces/{self.kubectl.namespace}/pods/{pod}:{port}/proxy/status"
+        answer: dict[str, Any] = json.loads(self.kubectl.run("get", "--raw", path).stdout)
+        return answer
+
+    def logs(self, pod: str, *options: str) -> str:
+        """What a pod has written."""
+        return self.kubectl.run("logs", pod, "--all-containers", *options).stdout
+
+
+def is_ready(pod: dict[str, Any]) -> bool:
+    """Whether the kubelet says that it is."""
+    conditions = pod["status"].get("conditions", [])
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
+class Client:
+    """A pod in the namespace that asks the Thrift Server by its Service's name."""
+
+    def __init__(self, kubectl: Kubectl, name: str = "client") -> None:
+        self.kubectl = kubectl
+        self.name = name
+        security = {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        }
+        mounts = [{"name": "tmp", "mountPath": "/tmp"}]
+        kubectl.apply(
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {"name": name},
+                "spec": {
+                    "terminationGracePeriodSeconds": 0,
+                    "automountServiceAccountToken": False,
+                    "securityContext": {
+                        "runAsNonRoot": True,
+                        "runAsUser": 185,
+                        "seccompProfile": {"type": "RuntimeDefault"},
+                    },
+                    "containers": [
+                        {
+                            "name": "client",
+                            "image": SPARK,
+                            "imagePullPolicy": "Never",
+                            "args": ["sleep", "infinity"],
+                            "securityContext": security,
+                            "volumeMounts": mounts,
+                            "env": [{"name": "HOME", "value": "/tmp"}],
+                        }
+                    ],
+                    "volumes": [{"name": "tmp", "emptyDir": {}}],
+                },
+            }
+        )
+        kubectl.run("wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s")
+
+    def run(self, *args: str, check: bool = True, timeout: float = 120.0) -> str:
+        """Run a command in the pod and return what it wrote."""
+        ended = self.kubectl.run("exec", self.name, "--", *args, check=check, timeout=timeout)
+        return ended.stdout + ("" if check else ended.stderr)
+
+    def start(self, *args: str) -> subprocess.Popen[str]:
+        """Start a command in the pod."""
+        return self.kubectl.start("exec", self.name, "--", *args)
+
+    def beeline(self, *statements: str, host: str = "spark-thrift", options: str = "") -> list[str]:
+        """Return the arguments of a beeline that runs the statements, a session for all of them."""
+        url = f"jdbc:hive2://{host}.{self.kubectl.namespace}.svc.cluster.local:10000/default{options}"
+        command = ["/opt/spark/bin/beeline", "-u", url, "-n", "e2e", "--silent=true"]
+        command += ["--showHeader=false", "--outputformat=tsv2"]
+        for statement in statements:
+            command += ["-e", statement]
+        return command
+
+    def query(self, *statements: str, timeout: float = 120.0) -> list[list[str]]:
+        """Run statements, and return all their rows."""
+        out = self.run(*self.beeline(*statements), timeout=timeout)
+        return [line.split("\t") for line in out.splitlines() if line and not line.startswith("SLF4J")]
+
+    def probe(self, *args: str) -> Optional[str]:
+        """Ask with sparkpod's own probe; None if it says ready, else why not."""
+        ended = self.kubectl.run(
+            "exec", self.name, "--", "/usr/local/bin/sparkpod", "probe", *args, check=False
+        )
+        return None if ended.returncode == 0 else ended.stdout + ended.stderr
