@@ -280,6 +280,9 @@ static const struct rule {
     {IN_KUBERNETES, "spark.network.crypto.cipher", .find = find_cipher},
     {IN_KUBERNETES, "spark.network.crypto.authEngineVersion", .find = find_auth_engine},
     {IN_KUBERNETES, "spark.executor.failuresValidityInterval", .value = "1h"},
+    /* One bad statement costs four executors, and Spark's limit is twice as many as there are: it
+     * would end the server, and with it everybody's sessions. A new server would not fail less. */
+    {IN_KUBERNETES, "spark.executor.maxNumFailures", .value = "2147483647"},
     {IN_KUBERNETES, "spark.dynamicAllocation.shuffleTracking.timeout",
      .find = find_shuffle_timeout},
 };

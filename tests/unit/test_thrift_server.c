@@ -139,6 +139,7 @@ Test(thrift_server, in_kubernetes_everything_that_executors_need_is_set)
         {"spark.kubernetes.authenticate.executor.serviceAccountName", "executors"},
         {"spark.kubernetes.executor.label." THRIFT_SERVER_UID_LABEL, "1234-5678"},
         {"spark.executor.failuresValidityInterval", "1h"},
+        {"spark.executor.maxNumFailures", "2147483647"},
         {"spark.dynamicAllocation.shuffleTracking.timeout", NULL},
         {"spark.driver.memory", NULL},
         {"spark.driver.defaultJavaOptions", "-XX:+ExitOnOutOfMemoryError"},
