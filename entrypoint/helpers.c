@@ -1,8 +1,10 @@
 #include "entrypoint/helpers.h"
 
 #include "common/log.h"
+#include "common/signal_name.h"
 #include "confgen/variables.h"
 #include "entrypoint/rendering.h"
+#include "entrypoint/step.h"
 #include "probes/wait.h"
 
 #include <errno.h>
@@ -11,6 +13,8 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define PREPARE_TRIES 5
 #define PREPARE_PAUSE_MS 1000
@@ -149,6 +153,36 @@ static char **copy_environment(char *const *environment)
     return copy;
 }
 
+/* Ends, whatever hangs: it has a deadline of its own, and the alarm comes after that. */
+int helper_clean(void *helper)
+{
+    const struct service *service = ((struct helper *)helper)->service;
+
+    (void)alarm((unsigned)(service->config->health.timeout / 1000 + 2));
+    service->role->clean(service);
+    return EXIT_DONE;
+}
+
+/* What an earlier start left is deleted while this one waits; before the service runs, all there is
+ * of this pod is old. No failure of it is one of the start. */
+static pid_t start_cleaning(struct helper *helper)
+{
+    static const int keep[] = {-1};
+    pid_t pid = helper->service->role->clean ? step_fork(helper_clean, helper, keep) : 0;
+
+    if (pid < 0)
+        log_warn("leftovers", "cannot fork a helper: %s", strerror(errno));
+    return pid;
+}
+
+static void finish_cleaning(pid_t pid)
+{
+    int status;
+
+    if (pid > 0 && waitpid(pid, &status, 0) == pid && WIFSIGNALED(status))
+        log_warn("leftovers", "the helper was ended by SIG%s", signal_name(WTERMSIG(status)));
+}
+
 /* Rendering again needs all values: they are moved from where /proc/PID/environ shows them to the
  * heap, and nobody may look there. */
 int helper_wait(void *helper)
@@ -156,7 +190,9 @@ int helper_wait(void *helper)
     const struct helper *h = helper;
     struct service service = *h->service;
     char **environment = copy_environment(service.environment);
+    pid_t cleaning;
     struct err err;
+    int result;
 
     (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     if (!environment) {
@@ -165,7 +201,11 @@ int helper_wait(void *helper)
     }
     wipe_environment(&service);
     service.environment = environment;
-    return helper_wait_for(&service, h->snapshot, -1, &err) < 0 ? fail("wait", &err) : EXIT_DONE;
+    cleaning = start_cleaning(helper);
+    result = helper_wait_for(&service, h->snapshot, -1, &err);
+    if (result == 0)
+        finish_cleaning(cleaning);
+    return result < 0 ? fail("wait", &err) : EXIT_DONE;
 }
 
 /* What answered when it was waited for may be away again: a name that does not resolve for a second

@@ -18,6 +18,7 @@ int helper_render(void *helper);
 int helper_wait(void *helper);
 int helper_prepare(void *helper);
 int helper_drain(void *helper);
+int helper_clean(void *helper);
 int helper_health(void *helper);
 
 /* Wait for what service waits for, telling snapshot (may be NULL) what each target says, until

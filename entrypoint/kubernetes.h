@@ -7,6 +7,7 @@
 #include "common/buf.h"
 #include "common/err.h"
 
+#include <jansson.h>
 #include <limits.h>
 #include <stdint.h>
 
@@ -18,6 +19,7 @@ struct kubernetes {
     struct buf namespace;     /* the pod's own */
     struct buf authorization; /* the header with the token */
     int64_t timeout_ms;       /* of one request */
+    int64_t deadline_ms;      /* of all of them; CLOCK_NEVER unless the caller sets it */
 };
 
 /* Find the API server in environment, and token, CA and namespace in folder. 0, or -1 with
@@ -38,5 +40,25 @@ int kubernetes_may(const struct kubernetes *kubernetes, const char *namespace, c
  * may not be read), EXIT_CONFIG (no such name is possible) or EXIT_UNAVAILABLE. */
 int kubernetes_has(const struct kubernetes *kubernetes, const char *namespace, const char *resource,
                    const char *name, struct err *err);
+
+/* Read a page of the metadata of those objects that selector chooses by their labels: a
+ * PartialObjectMetadataList, which the caller gives back with json_decref(). from is what the page
+ * before says in metadata.continue, "" for the first. 0; 1 if from has expired and the list is to
+ * be begun anew; or -1 with EXIT_REFUSED (the verb is in the message), EXIT_CONFIG or
+ * EXIT_UNAVAILABLE.
+ * https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks
+ */
+int kubernetes_list(const struct kubernetes *kubernetes, const char *namespace,
+                    const char *resource, const char *selector, const char *from, json_t **ret,
+                    struct err *err);
+
+/* Delete the object of that name, if it still has that uid. 1, 0 if it is not there any more, or -1
+ * as above. */
+int kubernetes_delete(const struct kubernetes *kubernetes, const char *namespace,
+                      const char *resource, const char *name, const char *uid, struct err *err);
+
+/* Delete all objects that selector chooses (deletecollection). 0, or -1 as above. */
+int kubernetes_delete_all(const struct kubernetes *kubernetes, const char *namespace,
+                          const char *resource, const char *selector, int grace_s, struct err *err);
 
 #endif

@@ -85,7 +85,7 @@ static const struct lifecycle_cell table[LIFECYCLE_PHASES][LIFECYCLE_EVENTS] =
                 [EVENT_STOP] = STAY,
                 [EVENT_TIMEOUT] = GO(LIFE_DUMP, ACTION_DUMP),
                 [EVENT_GONE] = STAY,
-                [EVENT_ALL_GONE] = GO(LIFE_END, 0),
+                [EVENT_ALL_GONE] = GO(LIFE_CLEAN, ACTION_STEP),
             },
         [LIFE_DUMP] =
             {
@@ -95,7 +95,7 @@ static const struct lifecycle_cell table[LIFECYCLE_PHASES][LIFECYCLE_EVENTS] =
                 [EVENT_STOP] = STAY,
                 [EVENT_TIMEOUT] = GO(LIFE_KILL, ACTION_KILL),
                 [EVENT_GONE] = STAY,
-                [EVENT_ALL_GONE] = GO(LIFE_END, 0),
+                [EVENT_ALL_GONE] = GO(LIFE_CLEAN, ACTION_STEP),
             },
         [LIFE_KILL] =
             {
@@ -106,7 +106,17 @@ static const struct lifecycle_cell table[LIFECYCLE_PHASES][LIFECYCLE_EVENTS] =
                 /* Again: a descendant may have forked between the look and the kill. */
                 [EVENT_TIMEOUT] = GO(LIFE_KILL, ACTION_KILL),
                 [EVENT_GONE] = STAY,
-                [EVENT_ALL_GONE] = GO(LIFE_END, 0),
+                [EVENT_ALL_GONE] = GO(LIFE_CLEAN, ACTION_STEP),
+            },
+        [LIFE_CLEAN] =
+            {
+                [EVENT_STEP_DONE] = GO(LIFE_END, 0),
+                [EVENT_STEP_FAILED] = GO(LIFE_END, 0),
+                [EVENT_USABLE] = STAY,
+                [EVENT_STOP] = GO(LIFE_END, 0), /* the next start cleans, or the pod's end does */
+                [EVENT_TIMEOUT] = GO(LIFE_END, 0),
+                [EVENT_GONE] = STAY,
+                [EVENT_ALL_GONE] = STAY,
             },
         [LIFE_END] =
             {
@@ -135,6 +145,7 @@ static const struct {
     [LIFE_SWEEP] = {"ending what is left", PHASE_STOPPING},
     [LIFE_DUMP] = {"asking for a thread dump", PHASE_STOPPING},
     [LIFE_KILL] = {"killing", PHASE_STOPPING},
+    [LIFE_CLEAN] = {"deleting leftovers", PHASE_STOPPING},
     [LIFE_END] = {"ended", PHASE_STOPPING},
 };
 
@@ -151,6 +162,11 @@ const char *lifecycle_phase_name(enum lifecycle_phase phase)
 enum phase lifecycle_public_phase(enum lifecycle_phase phase)
 {
     return phases[phase].public;
+}
+
+bool lifecycle_ended_cleanly(const struct lifecycle_ending *ending)
+{
+    return !ending->ran || (ending->stop_passed && !ending->killed);
 }
 
 static int status_unasked(const struct lifecycle_ending *ending)

@@ -21,6 +21,7 @@ enum lifecycle_phase {
     LIFE_SWEEP,   /* TERM was sent to every other descendant */
     LIFE_DUMP,    /* thread dump asked of a java that still runs */
     LIFE_KILL,    /* KILL was sent to all */
+    LIFE_CLEAN,   /* no process is left; helper: what a service that died left elsewhere */
     LIFE_END,     /* nothing is left */
 };
 #define LIFECYCLE_PHASES (LIFE_END + 1)
@@ -73,6 +74,9 @@ struct lifecycle_ending {
     int step_status;  /* exit status of that helper */
     int wait_status;  /* of the stop target, as from waitpid() */
 };
+
+/* Whether the service has cleaned up behind itself: it never ran, or it stopped as it was asked. */
+bool lifecycle_ended_cleanly(const struct lifecycle_ending *ending);
 
 /* The exit status of PID 1 (design: a stop that was asked for and passed on is 0, KILL 137). */
 int lifecycle_exit_status(const struct lifecycle_ending *ending);

@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "confgen/variables.h"
 #include "entrypoint/drain.h"
+#include "entrypoint/leftovers.h"
 #include "entrypoint/masking.h"
 #include "entrypoint/metastore.h"
 #include "entrypoint/thrift_server.h"
@@ -36,6 +37,7 @@ static const struct role roles[] = {
         .stop_target_word = "org.apache.spark.sql.hive.thriftserver.HiveThriftServer2",
         .stop_target_not = "org.apache.spark.launcher.Main",
         .drain = drain_thrift_server,
+        .clean = leftovers_delete,
     },
     {
         .name = "metastore",

@@ -63,6 +63,9 @@ struct role {
     /* Return when nothing runs on the service any more, keeping snapshot_set_running() up to date;
      * NULL: no drain. */
     int (*drain)(const struct service *service, struct snapshot *snapshot, struct err *err);
+    /* Delete what an earlier run, one that is over, left outside the pod's container; within
+     * health.timeout; logs what it did. NULL: nothing is left. */
+    void (*clean)(const struct service *service);
 };
 
 /* The role of that name, or NULL. */

@@ -27,6 +27,9 @@
 #define KILL_AGAIN_MS 100
 #define KILL_ROUNDS 100
 
+/* What a helper that knows its own deadline may take past it. */
+#define HELPER_SLACK_MS 1000
+
 /* A health worker that ends is started again after this, doubled each time up to the maximum. */
 #define WORKER_BACKOFF_MS 100
 #define WORKER_BACKOFF_MAX_MS 10000
@@ -115,6 +118,9 @@ static int (*step_body(const struct supervisor *s))(void *)
         return s->service->role->prepare ? helper_prepare : NULL;
     case LIFE_DRAIN:
         return s->service->role->drain && s->service->config->shutdown.drain ? helper_drain : NULL;
+    case LIFE_CLEAN:
+        return s->service->role->clean && !lifecycle_ended_cleanly(&s->ending) ? helper_clean
+                                                                               : NULL;
     case LIFE_START:
     case LIFE_SERVE:
     case LIFE_DELAY:
@@ -131,7 +137,7 @@ static int (*step_body(const struct supervisor *s))(void *)
 static void note_failed_step(struct supervisor *s, int status)
 {
     if (s->phase > LIFE_PREPARE)
-        return; /* a drain that failed is over: the stop goes on */
+        return; /* a drain or clean that failed is over: the stop goes on */
     s->ending.step_failed = true;
     s->ending.step_status = status;
 }
@@ -347,6 +353,8 @@ static int64_t phase_deadline(const struct supervisor *s)
         return now + DUMP_MS;
     case LIFE_KILL:
         return now + KILL_AGAIN_MS;
+    case LIFE_CLEAN:
+        return now + config->health.timeout + HELPER_SLACK_MS;
     case LIFE_RENDER:
     case LIFE_WAIT:
     case LIFE_PREPARE:
@@ -540,14 +548,19 @@ static void take_usable(struct supervisor *s)
     raise_event(s, EVENT_USABLE);
 }
 
+static void end_helper(pid_t *helper)
+{
+    if (!*helper)
+        return;
+    (void)kill(-*helper, SIGKILL);
+    (void)waitpid(*helper, NULL, 0);
+    *helper = 0;
+}
+
 static void end_worker(struct supervisor *s)
 {
     s->worker_at_ms = CLOCK_NEVER;
-    if (!s->worker)
-        return;
-    (void)kill(-s->worker, SIGKILL);
-    (void)waitpid(s->worker, NULL, 0);
-    s->worker = 0;
+    end_helper(&s->worker);
 }
 
 /* Whether nothing is left but helpers, and then these are not either. /proc is no snapshot, and
@@ -585,7 +598,7 @@ static void loop(struct supervisor *s)
     uint64_t ticks;
 
     while (s->phase != LIFE_END) {
-        if (s->phase >= LIFE_SWEEP && is_all_gone(s)) {
+        if (s->phase >= LIFE_SWEEP && s->phase < LIFE_CLEAN && is_all_gone(s)) {
             raise_event(s, EVENT_ALL_GONE);
             continue;
         }
@@ -638,6 +651,7 @@ int supervisor_run(const struct service *service, const struct entry_state *entr
         raise_event(&s, event);
     loop(&s);
     end_worker(&s);
+    end_helper(&s.step);
     status = lifecycle_exit_status(&s.ending);
     log_info("pid1", "exit %d", status);
     return status;

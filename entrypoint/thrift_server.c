@@ -87,12 +87,11 @@ int thrift_server_make_plan(const struct service *service, struct monitor_plan *
     return add_metastore(service, facts, ret, err);
 }
 
-/* Whether executors are to run as pods of the cluster this driver runs in. */
-static bool is_in_kubernetes(const struct thrift_server_driver *driver)
+bool thrift_server_has_executor_pods(const struct facts *facts, char *const *environment)
 {
-    const char *master = facts_get(driver->facts, "spark.master");
+    const char *master = facts_get(facts, "spark.master");
 
-    return service_getenv(driver->environment, "KUBERNETES_SERVICE_HOST") &&
+    return service_getenv(environment, "KUBERNETES_SERVICE_HOST") &&
            (!master || strncmp(master, "k8s:", 4) == 0);
 }
 
@@ -303,7 +302,8 @@ static int apply(const struct rule *rule, const struct thrift_server_driver *dri
     const char *const *setting = (const void *)((const char *)driver->config + rule->setting);
     BUF_AUTO value = BUF_INIT(VALUE_MAX_BYTES);
 
-    if ((rule->place == IN_KUBERNETES && !is_in_kubernetes(driver)) ||
+    if ((rule->place == IN_KUBERNETES &&
+         !thrift_server_has_executor_pods(driver->facts, driver->environment)) ||
         facts_get(driver->facts, rule->key) ||
         (rule->instead && facts_get(driver->facts, rule->instead)))
         return 0;

@@ -7,6 +7,7 @@
 #include "entrypoint/facts.h"
 #include "entrypoint/service.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* The label of the executors that names the driver's pod, so that a later start finds what an
@@ -22,6 +23,9 @@ int thrift_server_make_plan(const struct service *service, struct monitor_plan *
 /* Where the server and its UI are, and no more: what a drain needs. *ret is all zero before and
  * freed after a failure, too. 0, or -1 with err. */
 int thrift_server_find(const struct service *service, struct monitor_plan *ret, struct err *err);
+
+/* Whether executors are to run as pods of the cluster this driver runs in. */
+bool thrift_server_has_executor_pods(const struct facts *facts, char *const *environment);
 
 /* All that the confs are made from; borrowed. */
 struct thrift_server_driver {
