@@ -4,11 +4,11 @@
 #include "common/signal_name.h"
 #include "confgen/variables.h"
 #include "entrypoint/rendering.h"
-#include "entrypoint/step.h"
 #include "probes/wait.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -164,22 +164,31 @@ int helper_clean(void *helper)
 }
 
 /* What an earlier start left is deleted while this one waits; before the service runs, all there is
- * of this pod is old. No failure of it is one of the start. */
+ * of this pod is old. No failure of it is one of the start. In the group of this helper, it ends
+ * with it. */
 static pid_t start_cleaning(struct helper *helper)
 {
-    static const int keep[] = {-1};
-    pid_t pid = helper->service->role->clean ? step_fork(helper_clean, helper, keep) : 0;
+    pid_t parent = getpid(), pid = helper->service->role->clean ? fork() : -1;
 
-    if (pid < 0)
+    if (pid < 0 && helper->service->role->clean)
         log_warn("leftovers", "cannot fork a helper: %s", strerror(errno));
-    return pid;
+    if (pid != 0)
+        return pid;
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    _exit(getppid() == parent ? helper_clean(helper) : EXIT_INTERNAL);
 }
 
-static void finish_cleaning(pid_t pid)
+/* A start that has failed does not wait for it. */
+static void finish_cleaning(pid_t pid, bool failed)
 {
-    int status;
+    int status = 0;
 
-    if (pid > 0 && waitpid(pid, &status, 0) == pid && WIFSIGNALED(status))
+    if (pid <= 0)
+        return;
+    if (failed)
+        (void)kill(pid, SIGKILL);
+    (void)waitpid(pid, &status, 0);
+    if (WIFSIGNALED(status) && !failed)
         log_warn("leftovers", "the helper was ended by SIG%s", signal_name(WTERMSIG(status)));
 }
 
@@ -203,8 +212,7 @@ int helper_wait(void *helper)
     service.environment = environment;
     cleaning = start_cleaning(helper);
     result = helper_wait_for(&service, h->snapshot, -1, &err);
-    if (result == 0)
-        finish_cleaning(cleaning);
+    finish_cleaning(cleaning, result < 0);
     return result < 0 ? fail("wait", &err) : EXIT_DONE;
 }
 

@@ -225,6 +225,8 @@ int kubernetes_list(const struct kubernetes *kubernetes, const char *namespace,
         return 1;
     if (reply.status == 200 && !reply.cut)
         *ret = json_loadb(buf_str(&reply.body), reply.body.len, 0, NULL);
+    if (!*ret && reply.status == 200 && !reply.cut)
+        return err_set(err, EXIT_UNAVAILABLE, "the API server's answer is no JSON");
     return *ret ? 0 : answer_failed(&reply, err);
 }
 

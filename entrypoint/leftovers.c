@@ -165,11 +165,19 @@ static int clean_kind(struct leftovers *l, size_t kind, struct err *err)
                           : take_all_pages(l, k, k->selector, &l->deleted[kind], err);
 }
 
-/* Until the deadline, as at a pod's start the way to the API server may open a little later. */
+/* Until the deadline, as at a pod's start the way to the API server may open a little later. What
+ * failed before the deadline says more than that the last try was cut short. */
 static int keep_cleaning(struct leftovers *l, size_t kind, struct err *err)
 {
-    while (clean_kind(l, kind, err) < 0) {
-        if (err->status != EXIT_UNAVAILABLE || clock_left_ms(l->kubernetes.deadline_ms) <= PAUSE_MS)
+    struct err now;
+
+    *err = (struct err){0};
+    while (clean_kind(l, kind, &now) < 0) {
+        int left_ms = clock_left_ms(l->kubernetes.deadline_ms);
+
+        if (left_ms > 0 || !*err->message)
+            *err = now;
+        if (now.status != EXIT_UNAVAILABLE || left_ms <= PAUSE_MS)
             return -1;
         (void)poll(NULL, 0, PAUSE_MS);
     }

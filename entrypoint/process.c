@@ -17,7 +17,7 @@ struct kernel_dirent {
 };
 
 struct relation {
-    pid_t pid, parent;
+    pid_t pid, parent, group;
     bool alive;  /* no zombie */
     bool ours;   /* descends from us */
     bool judged; /* .ours is settled */
@@ -28,12 +28,20 @@ struct relation {
 static struct relation relations[1 << 16];
 static size_t relation_count;
 
-static pid_t parse_pid(const char *text)
+/* Move *text behind a number and return it. */
+static pid_t read_pid(const char **text)
 {
     pid_t pid = 0;
 
-    for (; *text >= '0' && *text <= '9'; text++)
-        pid = pid * 10 + (*text - '0');
+    for (; **text >= '0' && **text <= '9'; (*text)++)
+        pid = pid * 10 + (**text - '0');
+    return pid;
+}
+
+static pid_t parse_pid(const char *text)
+{
+    pid_t pid = read_pid(&text);
+
     return *text == '\0' ? pid : 0;
 }
 
@@ -54,20 +62,22 @@ static ssize_t read_of(pid_t pid, const char *name, char *text, size_t size)
     return got;
 }
 
-/* proc(5): "PID (COMM) STATE PPID …", where COMM may hold anything, parentheses too. */
+/* proc(5): "PID (COMM) STATE PPID PGRP …", where COMM may hold anything, parentheses too. */
 static bool read_relation(pid_t pid, struct relation *ret)
 {
-    char text[512], *p;
-    pid_t parent = 0;
+    char text[512];
+    const char *p, *at;
 
     if (read_of(pid, "stat", text, sizeof(text)) <= 0)
         return false;
     p = strrchr(text, ')');
     if (!p || strlen(p) < 5)
         return false;
-    for (const char *digit = p + 4; *digit >= '0' && *digit <= '9'; digit++)
-        parent = parent * 10 + (*digit - '0');
-    *ret = (struct relation){.pid = pid, .parent = parent, .alive = p[2] != 'Z' && p[2] != 'X'};
+    at = p + 4;
+    *ret = (struct relation){.pid = pid, .alive = p[2] != 'Z' && p[2] != 'X'};
+    ret->parent = read_pid(&at);
+    at += *at == ' ';
+    ret->group = read_pid(&at);
     return true;
 }
 
@@ -118,7 +128,7 @@ static void judge(struct relation *start, pid_t self, const pid_t *skip, size_t 
 
     while (r && !r->judged && steps++ < relation_count) {
         for (size_t i = 0; i < skip_count; i++) {
-            if (skip[i] == r->pid)
+            if (skip[i] && (skip[i] == r->pid || skip[i] == r->group))
                 goto settled;
         }
         ours = r->parent == self;

@@ -11,8 +11,8 @@
 #define PROCESS_MAX 4096
 
 /* Fill ret (PROCESS_MAX long) with the living descendants of this process, those excepted that are
- * in skip or descend from one in skip (0 entries are passed over). Zombies do not count. Returns
- * how many. */
+ * in skip, are in the process group of one in skip, or descend from such (0 entries are passed
+ * over). Zombies do not count. Returns how many. */
 size_t process_descendants(const pid_t *skip, size_t skip_count, pid_t *ret);
 
 /* Fill ret (PROCESS_MAX long) with the children of this process, zombies too; a kernel may tell

@@ -108,7 +108,7 @@ class StandIn:
                 if self.command != "HEAD":
                     self.wfile.write(answer.body)
 
-            do_GET = do_POST = do_HEAD = handle_any  # pylint: disable=invalid-name
+            do_GET = do_POST = do_HEAD = do_DELETE = handle_any  # pylint: disable=invalid-name
 
         class Server(http.server.ThreadingHTTPServer):
             """Says nothing when a client does not like the certificate or leaves."""

@@ -10,12 +10,12 @@
 
 static bool has_step(enum lifecycle_phase phase)
 {
-    return phase <= LIFE_PREPARE || phase == LIFE_DRAIN;
+    return phase <= LIFE_PREPARE || phase == LIFE_DRAIN || phase == LIFE_CLEAN;
 }
 
 static bool service_may_run(enum lifecycle_phase phase)
 {
-    return phase >= LIFE_START && phase < LIFE_END;
+    return phase >= LIFE_START && phase < LIFE_CLEAN;
 }
 
 Test(lifecycle, every_cell_of_the_table_is_written)
@@ -48,8 +48,22 @@ Test(lifecycle, the_end_is_reached_only_when_no_descendant_is_left)
                 lifecycle_step((enum lifecycle_phase)phase, (enum lifecycle_event)event);
 
             if (!cell->ignored && cell->next == LIFE_END)
+                cr_expect(phase == LIFE_CLEAN);
+            if (!cell->ignored && cell->next == LIFE_CLEAN)
                 cr_expect(event == EVENT_ALL_GONE);
         }
+    }
+}
+
+Test(lifecycle, leftovers_are_deleted_unless_a_stop_a_failure_or_time_is_over)
+{
+    const enum lifecycle_event ends[] = {EVENT_STEP_DONE, EVENT_STEP_FAILED, EVENT_STOP,
+                                         EVENT_TIMEOUT};
+
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        const struct lifecycle_cell *cell = lifecycle_step(LIFE_CLEAN, ends[i]);
+
+        cr_expect(!cell->ignored && cell->next == LIFE_END && !cell->actions);
     }
 }
 
@@ -118,7 +132,7 @@ static bool can_happen(struct world w, enum lifecycle_event event)
     case EVENT_TIMEOUT:
         return w.phase >= LIFE_START && w.phase != LIFE_SERVE;
     case EVENT_ALL_GONE:
-        return w.phase >= LIFE_SWEEP && !w.service && !w.others;
+        return w.phase >= LIFE_SWEEP && w.phase < LIFE_CLEAN && !w.service && !w.others;
     }
     return false;
 }
@@ -259,6 +273,25 @@ Test(lifecycle, the_exit_status_follows_the_cause)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
         cr_expect(lifecycle_exit_status(&cases[i].ending) == cases[i].status, "%s: got %d",
                   cases[i].what, lifecycle_exit_status(&cases[i].ending));
+}
+
+Test(lifecycle, a_service_cleans_up_itself_only_if_it_stops_as_it_was_asked)
+{
+    const struct {
+        struct lifecycle_ending ending;
+        bool cleanly;
+    } rows[] = {
+        {{.ran = false}, true},
+        {{.step_failed = true}, true},
+        {{.ran = true, .stop_passed = true, .wait_status = EXITED(143)}, true},
+        {{.ran = true, .stop_passed = true, .late = true}, true},
+        {{.ran = true, .stop_passed = true, .killed = true}, false},
+        {{.ran = true, .wait_status = SIGNALED(SIGKILL)}, false},
+        {{.ran = true, .wait_status = EXITED(0)}, false},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        cr_expect(lifecycle_ended_cleanly(&rows[i].ending) == rows[i].cleanly, "row %zu", i);
 }
 
 Test(lifecycle, every_phase_has_a_name)

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -61,6 +62,26 @@ Test(process, descendants_of_every_generation_are_listed_and_skipped_trees_are_n
     kill(second_grandchild, SIGKILL);
     kill(first, SIGKILL);
     kill(second, SIGKILL);
+    while (wait(NULL) > 0) {
+    }
+}
+
+/* A helper that was killed leaves its own helper to us, for the moment that it takes to die. */
+Test(process, what_is_in_the_group_of_a_skipped_process_is_skipped)
+{
+    pid_t grandchild, child = fork_two(&grandchild);
+    size_t count;
+
+    cr_assert_eq(setpgid(child, child), 0);
+    cr_assert_eq(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    cr_expect(has(process_descendants(NULL, 0, list), grandchild));
+    cr_expect(has(process_descendants((const pid_t[]){0, child}, 2, list), grandchild));
+    cr_assert_eq(setpgid(grandchild, grandchild), 0);
+    count = process_descendants((const pid_t[]){0, grandchild}, 2, list);
+    cr_expect(!has(count, grandchild));
+    kill(grandchild, SIGKILL);
     while (wait(NULL) > 0) {
     }
 }
