@@ -168,9 +168,12 @@ int helper_clean(void *helper)
  * with it. */
 static pid_t start_cleaning(struct helper *helper)
 {
-    pid_t parent = getpid(), pid = helper->service->role->clean ? fork() : -1;
+    pid_t parent = getpid(), pid;
 
-    if (pid < 0 && helper->service->role->clean)
+    if (!helper->service->role->clean)
+        return 0;
+    pid = fork();
+    if (pid < 0)
         log_warn("leftovers", "cannot fork a helper: %s", strerror(errno));
     if (pid != 0)
         return pid;

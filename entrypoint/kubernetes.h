@@ -46,8 +46,7 @@ int kubernetes_has(const struct kubernetes *kubernetes, const char *namespace, c
  * before says in metadata.continue, "" for the first. 0; 1 if from has expired and the list is to
  * be begun anew; or -1 with EXIT_REFUSED (the verb is in the message), EXIT_CONFIG or
  * EXIT_UNAVAILABLE.
- * https://kubernetes.io/docs/reference/using-api/api-concepts/
- */
+ * https://kubernetes.io/docs/reference/using-api/api-concepts/ */
 int kubernetes_list(const struct kubernetes *kubernetes, const char *namespace,
                     const char *resource, const char *selector, const char *from, json_t **ret,
                     struct err *err);

@@ -146,6 +146,21 @@ static void check_pull_secrets(const struct preflight *preflight,
     }
 }
 
+static void check_uid(const struct preflight *preflight)
+{
+    const char *uid = service_getenv(preflight->environment, "POD_UID");
+
+    if (uid && *uid)
+        return;
+    findings_add(preflight->findings,
+                 &(struct finding){.severity = FINDING_WARNING,
+                                   .key = "POD_UID",
+                                   .what = "not set",
+                                   .why = "executors that a driver leaves when it dies are not "
+                                          "found, and stay as long as the pod",
+                                   .instead = "the pod's metadata.uid, by the downward API"});
+}
+
 void preflight_kubernetes(const struct preflight *preflight, const char *folder)
 {
     const struct config *config = preflight->config;
@@ -172,6 +187,7 @@ void preflight_kubernetes(const struct preflight *preflight, const char *folder)
     if (pod)
         check_object(preflight, &kubernetes, namespace, "pods", pod);
     check_pull_secrets(preflight, &kubernetes, namespace);
+    check_uid(preflight);
 }
 
 /* ---- Azure ---- */

@@ -327,6 +327,7 @@ def check_in_pod(
     server: Optional[KubernetesStandIn],
     work: pathlib.Path,
     without: str = "",
+    uid: str = "1234-5678",
 ) -> tuple[int, dict[str, Any], str]:
     """Run the check with a service account's folder, without one of its files."""
     account = work / "account"
@@ -341,6 +342,7 @@ def check_in_pod(
         "KUBERNETES_SERVICE_HOST": "127.0.0.1",
         "KUBERNETES_SERVICE_PORT": str(server.port if server else rig.free_port()),
         "HOSTNAME": "thrift-0",
+        "POD_UID": uid,
         "ACCOUNT": str(account),
         "FOLDER": FOLDER,
     }
@@ -405,6 +407,16 @@ def test_rights_that_spark_is_told_not_to_use_are_not_asked_for(
     with KubernetesStandIn(authority, token=TOKEN, objects=OBJECTS) as server:
         check_in_pod(pod(spark_defaults_conf=POD + off), authority, server, work)
     assert {resource for resource, _ in server.reviews()} == {"pods"}
+
+
+def test_a_pod_that_does_not_know_its_uid_is_a_warning(
+    pod: Callable[..., dict[str, str]], authority: Authority, work: pathlib.Path
+) -> None:
+    with KubernetesStandIn(authority, token=TOKEN, objects=OBJECTS) as server:
+        env = pod(spark_defaults_conf=POD)
+        status, report, _ = check_in_pod(env, authority, server, work, uid="")
+    assert status == 0
+    assert whats(report, "kubernetes", "warning") == ["POD_UID: not set"]
 
 
 def test_a_missing_pod_and_pull_secret_are_78(
