@@ -221,8 +221,6 @@ int kubernetes_list(const struct kubernetes *kubernetes, const char *namespace,
                                .what = what},
             &reply, err) < 0)
         return -1;
-    if (reply.status == 410)
-        return 1;
     if (reply.status == 200 && !reply.cut)
         *ret = json_loadb(buf_str(&reply.body), reply.body.len, 0, NULL);
     if (!*ret && reply.status == 200 && !reply.cut)

@@ -43,8 +43,8 @@ int kubernetes_has(const struct kubernetes *kubernetes, const char *namespace, c
 
 /* Read a page of the metadata of those objects that selector chooses by their labels: a
  * PartialObjectMetadataList, which the caller gives back with json_decref(). from is what the page
- * before says in metadata.continue, "" for the first. 0; 1 if from has expired and the list is to
- * be begun anew; or -1 with EXIT_REFUSED (the verb is in the message), EXIT_CONFIG or
+ * before says in metadata.continue, "" for the first; once it has expired (410) the list is to be
+ * begun anew. 0, or -1 with EXIT_REFUSED (the verb is in the message), EXIT_CONFIG or
  * EXIT_UNAVAILABLE.
  * https://kubernetes.io/docs/reference/using-api/api-concepts/ */
 int kubernetes_list(const struct kubernetes *kubernetes, const char *namespace,

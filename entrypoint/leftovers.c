@@ -11,8 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PAUSE_MS 250  /* before what failed is tried once more */
-#define EXPIRED_MAX 3 /* lists that are begun anew */
+#define PAUSE_MS 250 /* before what failed is tried once more */
 #define FROM_MAX_BYTES ((size_t)3072)
 #define UID_MAX_LEN 63 /* of a label's value */
 
@@ -119,26 +118,18 @@ static int take_all_pages(const struct leftovers *l, const struct kind *kind, co
                           size_t *count, struct err *err)
 {
     BUF_AUTO from = BUF_INIT(FROM_MAX_BYTES);
+    int taken;
 
-    for (int expired = 0; expired <= EXPIRED_MAX;) {
-        json_t *page;
-        int listed = kubernetes_list(&l->kubernetes, l->namespace, kind->resource, selector,
-                                     buf_str(&from), &page, err);
-        int taken = listed == 0 ? take_page(l, kind, page, &from, count, err) : listed;
+    do {
+        json_t *page = NULL;
 
+        taken = kubernetes_list(&l->kubernetes, l->namespace, kind->resource, selector,
+                                buf_str(&from), &page, err);
+        if (taken == 0)
+            taken = take_page(l, kind, page, &from, count, err);
         json_decref(page);
-        if (taken < 0)
-            return -1;
-        if (listed == 0 && from.len == 0)
-            return 0;
-        if (listed == 0)
-            continue;
-        expired++;
-        buf_clear(&from);
-        if (kind->is_labelled) /* all are still there, and are counted again */
-            *count = 0;
-    }
-    return err_set(err, EXIT_UNAVAILABLE, "the API server answered 410");
+    } while (taken == 0 && from.len);
+    return taken;
 }
 
 static int clean_labelled(const struct leftovers *l, const struct kind *kind, size_t *deleted,
@@ -165,8 +156,9 @@ static int clean_kind(struct leftovers *l, size_t kind, struct err *err)
                           : take_all_pages(l, k, k->selector, &l->deleted[kind], err);
 }
 
-/* Until the deadline, as at a pod's start the way to the API server may open a little later. What
- * failed before the deadline says more than that the last try was cut short. */
+/* Until the deadline: at a pod's start the way to the API server may open a little later, and a
+ * long list may expire between two pages. What failed before the deadline says more than that the
+ * last try was cut short. */
 static int keep_cleaning(struct leftovers *l, size_t kind, struct err *err)
 {
     struct err now;
