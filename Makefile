@@ -61,7 +61,7 @@ FUZZ_TARGETS := $(FUZZ_SOURCES:tests/fuzz/%.c=$(BUILD)/%)
 
 .PHONY: all help install-build binary run check unit asan coverage integration integration-release \
         integration-arm64 \
-        integration-asan static sbom sources images check-images bench bench-init \
+        integration-asan static sbom sources images check-images chart check-chart bench bench-init \
         fuzz fuzz-targets lint format clean
 
 all: install-build ## build build/dev/sparkpod (the default)
@@ -192,6 +192,16 @@ check-images: ## build the images on stand-ins of their bases, and run them
 	@deps/install images test
 	@tests/images/build
 	@$(PYTEST) tests/images
+
+chart: ## write helm/values.schema.json and helm/README.md from helm/values.yaml
+	@deps/install chart
+	@tests/chart/generate
+
+check-chart: ## lint the chart, render it for every Kubernetes, check what came out
+	@deps/tool --missing all
+	@tests/chart/schemas --missing
+	@deps/install chart
+	@tests/chart/check
 
 bench: static ## speed and memory, beside peers, as ratios
 	@deps/install bench run

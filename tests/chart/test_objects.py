@@ -1,0 +1,232 @@
+"""What must be true of whatever set of values is rendered: each file in helm/ci and helm/examples."""
+
+from __future__ import annotations
+
+import base64
+import fnmatch
+import functools
+import json
+import pathlib
+import re
+import subprocess
+from typing import Any, Iterator
+
+import pytest
+import yaml
+
+from chart import CHART, NEWEST, SETS, Object, Objects, containers, pod_specs, render_set, template, tool
+
+# Findings of kube-score that we live with: its check, the object as KIND NAME, and why.
+EXCEPTIONS: list[tuple[str, str, str]] = []
+
+every_set = pytest.mark.parametrize(
+    "path", SETS, ids=[str(path.relative_to(CHART).with_suffix("")) for path in SETS]
+)
+
+
+def executor_pods(objects: Objects) -> Iterator[tuple[str, Object]]:
+    """Give the pods that Spark is told to make."""
+    for its in objects.of("ConfigMap"):
+        if "executor-pod.yaml" in its.get("data", {}):
+            template_of = yaml.safe_load(its["data"]["executor-pod.yaml"])
+            yield f"executor of {its['metadata']['name']}", template_of["spec"]
+
+
+def contradictions(spec: Object) -> Iterator[str]:
+    """Say what of a pod is not allowed at the Pod Security level "restricted"."""
+    allowed = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim",
+               "projected", "secret", "name"}  # fmt: skip
+    pod = spec.get("securityContext", {})
+    for volume in spec.get("volumes", []):
+        if set(volume) - allowed:
+            yield f"volume {volume}"
+    for host in ("hostNetwork", "hostPID", "hostIPC"):
+        if spec.get(host):
+            yield host
+    for container in containers(spec):
+        own = container.get("securityContext", {})
+        both = {**pod, **own}
+        name = container["name"]
+        if own.get("allowPrivilegeEscalation") is not False:
+            yield f"{name}: allowPrivilegeEscalation"
+        if own.get("capabilities", {}).get("drop") != ["ALL"] or own["capabilities"].get("add"):
+            yield f"{name}: capabilities"
+        if own.get("privileged"):
+            yield f"{name}: privileged"
+        if both.get("runAsNonRoot") is not True or both.get("runAsUser") == 0:
+            yield f"{name}: runAsNonRoot"
+        if both.get("seccompProfile", {}).get("type") not in ("RuntimeDefault", "Localhost"):
+            yield f"{name}: seccompProfile"
+        if any(port.get("hostPort") for port in container.get("ports", [])):
+            yield f"{name}: hostPort"
+
+
+@every_set
+def test_every_pod_is_restricted(path: pathlib.Path) -> None:
+    """And its files cannot be written but where a volume is."""
+    objects = render_set(path)
+    pods = [*pod_specs(objects), *executor_pods(objects)]
+    found = {name: list(contradictions(spec)) for name, spec in pods}
+    assert found and not any(found.values()), found
+    for _, spec in pods:
+        for container in containers(spec):
+            assert container["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+@every_set
+def test_no_variable_is_there_twice(path: pathlib.Path) -> None:
+    """Server-side apply refuses such a list."""
+    for name, spec in pod_specs(render_set(path)):
+        for container in containers(spec):
+            names = [its["name"] for its in container.get("env", [])]
+            assert len(names) == len(set(names)), f"{name}: {names}"
+
+
+def cleartext(text: str) -> Iterator[str]:
+    """Give the lines of a configuration file that set a secret to something else than a placeholder
+    or the path of a file."""
+    secret = r"[\w.-]*(?:password|secret|account[.]key|access[.]key|token)[\w.-]*"
+    pairs = re.findall(rf"({secret})[ \t]*=[ \t]*(.*)", text, re.IGNORECASE)
+    pairs += re.findall(rf"<name>({secret})</name>\s*<value>(.*?)</value>", text, re.IGNORECASE)
+    for key, value in pairs:
+        if value and "${" not in value and not re.match(r"/|(true|false)$", value):
+            yield f"{key}={value}"
+
+
+def test_cleartext_is_found() -> None:
+    """The search above sees what it is for, and nothing else."""
+    bad = "a.password=x\nb.client.secret = y\n<name>ConnectionPassword</name>\n<value>z</value>"
+    good = "a.password=${A}\nspark.authenticate.secret.file=/run/x\nspark.password.used=true\n"
+    assert len(list(cleartext(bad))) == 3
+    assert not list(cleartext(good))
+
+
+@every_set
+def test_no_secret_is_in_clear(path: pathlib.Path) -> None:
+    """Neither in a ConfigMap nor in a variable; what the chart's own Secrets hold is nowhere else."""
+    objects = render_set(path)
+    for its in objects.of("ConfigMap"):
+        for file, text in its.get("data", {}).items():
+            assert not list(cleartext(text)), f"{its['metadata']['name']}: {file}"
+    for name, spec in pod_specs(objects):
+        for container in containers(spec):
+            for its in container.get("env", []):
+                assert not list(cleartext(f"{its['name']}={its.get('value', '')}")), name
+    rest = json.dumps([its for (kind, _), its in objects.items() if kind != "Secret"])
+    for secret in objects.of("Secret"):
+        for value in secret.get("data", {}).values():
+            assert value not in rest
+            assert json.dumps(base64.b64decode(value).decode())[1:-1] not in rest
+
+
+def references(spec: Object) -> Iterator[tuple[str, str]]:
+    """Give the ConfigMaps, Secrets and accounts that a pod cannot start without."""
+    if spec.get("serviceAccountName", "default") != "default":
+        yield "ServiceAccount", spec["serviceAccountName"]
+    sources = list(spec.get("volumes", []))
+    for volume in spec.get("volumes", []):
+        sources += volume.get("projected", {}).get("sources", [])
+    for container in containers(spec):
+        sources += container.get("envFrom", [])
+        sources += [its.get("valueFrom", {}) for its in container.get("env", [])]
+    for its in sources:
+        for key, kind in (
+            ("configMap", "ConfigMap"),
+            ("configMapRef", "ConfigMap"),
+            ("configMapKeyRef", "ConfigMap"),
+            ("secret", "Secret"),
+            ("secretRef", "Secret"),
+            ("secretKeyRef", "Secret"),
+        ):
+            if key in its and not its[key].get("optional"):
+                yield kind, its[key].get("secretName") or its[key]["name"]
+
+
+@every_set
+def test_every_reference_leads_somewhere(path: pathlib.Path) -> None:
+    """To an object that the chart makes, or to one that the values name."""
+    objects = render_set(path)
+    values = (CHART / "values.yaml").read_text() + path.read_text()
+    for name, spec in [*pod_specs(objects), *executor_pods(objects)]:
+        for kind, wanted in references(spec):
+            named = re.search(rf"(?<![\w-]){re.escape(wanted)}(?![\w-])", values)
+            assert (kind, wanted) in objects or named, f"{name}: {kind} {wanted}"
+    for autoscaler in objects.of("HorizontalPodAutoscaler"):
+        target = autoscaler["spec"]["scaleTargetRef"]
+        objects.one(target["kind"], target["name"])
+
+
+@every_set
+def test_every_service_has_pods_with_its_ports(path: pathlib.Path) -> None:
+    """Or it would answer nobody."""
+    objects = render_set(path)
+    pods = [
+        (its["spec"]["template"]["metadata"]["labels"], its["spec"]["template"]["spec"])
+        for its in objects.values()
+        if "template" in its.get("spec", {})
+    ]
+    for service in objects.of("Service"):
+        wanted = service["spec"].get("selector", {}).items()
+        chosen = [spec for labels, spec in pods if wanted <= labels.items()]
+        assert wanted and len(chosen) == 1, service["metadata"]["name"]
+        names = {
+            port["name"] for its in containers(chosen[0]) for port in its.get("ports", [])
+        }
+        targets = {port["targetPort"] for port in service["spec"]["ports"]}
+        assert targets <= names, service["metadata"]["name"]
+
+
+@every_set
+def test_rules_are_rules(path: pathlib.Path) -> None:
+    """What the operator hands to Prometheus is what Prometheus reads."""
+    for rule in render_set(path).of("PrometheusRule"):
+        run = subprocess.run(
+            [tool("promtool"), "check", "rules"],
+            input=yaml.safe_dump(rule["spec"]),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert run.returncode == 0, run.stdout + run.stderr
+
+
+@functools.lru_cache(maxsize=None)
+def critical(path: pathlib.Path) -> frozenset[tuple[str, str, str]]:
+    """Return kube-score's critical findings: its check, the object, what it says."""
+    run = subprocess.run(
+        [tool("kube-score"), "score", "--output-format", "json", "--output-version", "v2",
+         "--kubernetes-version", f"v{NEWEST}", "-"],
+        input=template(base=path).stdout,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )  # fmt: skip
+    scored: list[dict[str, Any]] = json.loads(run.stdout)
+    assert scored, run.stderr
+    return frozenset(
+        (check["check"]["id"], its["object_name"], str(check["comments"]))
+        for its in scored
+        for check in its["checks"]
+        if check["grade"] == 1 and not check["skipped"]
+    )
+
+
+def excepted(finding: tuple[str, str, str], row: tuple[str, str, str]) -> bool:
+    """Whether that row of EXCEPTIONS is for this finding."""
+    return finding[0] == row[0] and fnmatch.fnmatch(finding[1], row[1])
+
+
+@every_set
+def test_kube_score(path: pathlib.Path) -> None:
+    """No critical finding but those above."""
+    left = [its for its in critical(path) if not any(excepted(its, row) for row in EXCEPTIONS)]
+    assert not left, "\n".join(map(str, sorted(left)))
+
+
+def test_every_exception_is_needed() -> None:
+    """One that excuses nothing any more goes."""
+    found = set().union(*map(critical, SETS))
+    idle = [row for row in EXCEPTIONS if not any(excepted(its, row) for its in found)]
+    assert not idle
