@@ -87,6 +87,8 @@ spark.decommission.enabled: true
 spark.storage.decommission.enabled: true
 spark.storage.decommission.rddBlocks.enabled: true
 spark.storage.decommission.shuffleBlocks.enabled: true
+{{- /* Spark 4.1 and later lay this over the pod template. */}}
+spark.kubernetes.executor.terminationGracePeriodSeconds: {{ .decommission.gracePeriod }}s
 {{- end }}
 {{- if .executorRolling.enabled }}
 spark.plugins: org.apache.spark.scheduler.cluster.k8s.ExecutorRollPlugin
