@@ -46,6 +46,9 @@ What values may not say, each with one sentence on what to set. values.schema.js
 {{- if and (eq .executor.localDirs.type "persistentVolumeClaim") (not .executor.localDirs.size) -}}
 {{- fail "claims for executors need a size: set spark.executor.localDirs.size" -}}
 {{- end -}}
+{{- if and .executorRolling.enabled (not .decommission.enabled) -}}
+{{- fail "spark.executorRolling does nothing while executors are not decommissioned: set spark.decommission.enabled to true" -}}
+{{- end -}}
 {{- range $key := tuple "spark.master" "spark.submit.deployMode" "spark.driver.host" "spark.driver.port" "spark.driver.blockManager.port" "spark.ui.port" "spark.kubernetes.namespace" "spark.kubernetes.driver.pod.name" "spark.kubernetes.executor.podTemplateFile" -}}
 {{- if hasKey $.Values.spark.conf $key -}}
 {{- fail (printf "spark.conf has %s, which the chart or sparkpod sets: leave it out" $key) -}}
