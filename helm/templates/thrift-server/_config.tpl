@@ -154,7 +154,8 @@ spark.hadoop.hive.server2.keystore.password: ${KEYSTORE_PASSWORD}
     "hive.server2.authentication" $server.authentication.type
     "hive.server2.transport.mode" $server.transport
     "hive.server2.idle.session.timeout" $server.idleSessionTimeout
-    "hive.server2.idle.operation.timeout" $server.idleSessionTimeout -}}
+    "hive.server2.idle.operation.timeout" $server.idleSessionTimeout
+    "hive.server2.session.check.interval" "1m" -}}
 {{- if eq $server.transport "http" -}}
 {{- $_ := set $site "hive.server2.thrift.http.port" $server.port -}}
 {{- $_ := set $site "hive.server2.thrift.http.path" (trimPrefix "/" $server.ingress.path) -}}
