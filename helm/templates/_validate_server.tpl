@@ -8,6 +8,11 @@ The same for the Thrift Server, for access to it, and for what both components h
 {{- if and (eq .type "LDAP") (not .ldap.url) -}}
 {{- fail "thriftServer.authentication.type is LDAP: set thriftServer.authentication.ldap.url" -}}
 {{- end -}}
+{{- range $key, $value := .ldap.extra -}}
+{{- if not (has $key (list "userDNPattern" "Domain")) -}}
+{{- fail (printf "thriftServer.authentication.ldap.extra.%s is read by Hive and not by Spark, which would let in everybody the directory knows: leave it out, and choose by baseDN or userDNPattern" $key) -}}
+{{- end -}}
+{{- end -}}
 {{- if and (eq .type "CUSTOM") (not .customClass) -}}
 {{- fail "thriftServer.authentication.type is CUSTOM: set thriftServer.authentication.customClass" -}}
 {{- end -}}
