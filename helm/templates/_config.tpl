@@ -19,7 +19,7 @@ those of the component alone; the user's win over all. */}}
 [{{ $section }}]
 {{- range $key, $value := $keys }}
 {{- if not (kindIs "invalid" $value) }}
-{{ $key }} = {{ $value }}
+{{ $key }} = {{ include "sparkpod.plain" $value }}
 {{- end }}
 {{- end }}
 {{- end }}
