@@ -65,6 +65,19 @@ What values may not say, each with one sentence on what to set. values.schema.js
 {{- end -}}
 {{- end -}}
 
+{{/* Helm holds numbers as floats of 64 bits. */}}
+{{- define "sparkpod.validate.numbers" -}}
+{{- range $section, $values := dict "spark.conf" .Values.spark.conf "hive.hiveSite" .Values.hive.hiveSite "thriftServer.hiveSite" .Values.thriftServer.hiveSite -}}
+{{- range $key, $value := $values -}}
+{{- if kindIs "float64" $value -}}
+{{- if or (gt $value 9007199254740991.0) (lt $value -9007199254740991.0) -}}
+{{- fail (printf "%s.%s is a number too large for Helm to keep exactly: set it in quotes" $section $key) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "sparkpod.validate.azure" -}}
 {{- with .Values.azure -}}
 {{- if $.Values.spark.storageAccountName -}}
