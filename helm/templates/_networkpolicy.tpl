@@ -17,22 +17,34 @@ ports:
   {{- end }}
 {{- end -}}
 
-{{/* A rule of a user's peers: (list $ DIRECTION PEERS PORTS). */}}
-{{- define "sparkpod.peers" -}}
-- {{ include "sparkpod.tcp" (index . 3) | nindent 2 | trim }}
-  {{- with index . 2 }}
-  {{ index $ 1 }}:
+{{/* The pods of `helm test`, if there are any, as a further peer. */}}
+{{- define "sparkpod.testPeer" -}}
+{{- if .Values.tests.enabled }}
+{{- include "sparkpod.peer" (list $ "test") }}
+{{- end }}
+{{- end -}}
+
+{{/* Who may scrape, at these ports: (list $ PORTS). */}}
+{{- define "sparkpod.ingress.monitoring" -}}
+{{- with (index . 0).Values.networkPolicy.monitoring }}
+- {{ include "sparkpod.tcp" (index $ 1) | nindent 2 | trim }}
+  from:
     {{- tpl (toYaml .) (index $ 0) | nindent 4 }}
-  {{- end }}
+{{- end }}
 {{- end -}}
 
 {{- define "sparkpod.ingress.thriftServer" -}}
 {{- $server := .Values.thriftServer -}}
-{{ include "sparkpod.peers" (list $ "from" .Values.networkPolicy.clients (list $server.port)) }}
+- {{ include "sparkpod.tcp" (list $server.port) | nindent 2 | trim }}
+  {{- with .Values.networkPolicy.clients }}
+  from:
+    {{- tpl (toYaml .) $ | nindent 4 }}
+    {{- with include "sparkpod.testPeer" $ }}{{ . | nindent 4 }}{{ end }}
+  {{- end }}
 - {{ include "sparkpod.tcp" (list 7078 7079) | nindent 2 | trim }}
   from:
     {{- include "sparkpod.peer" (list $ "executor") | nindent 4 }}
-{{ include "sparkpod.peers" (list $ "from" .Values.networkPolicy.monitoring (list 4040 $server.health.port)) }}
+{{- include "sparkpod.ingress.monitoring" (list $ (list 4040 $server.health.port)) }}
 {{- end -}}
 
 {{/* Driver and executors fetch blocks from each other; executors listen on ports that Spark chooses
@@ -47,19 +59,18 @@ unless spark.blockManager.port is set. */}}
 - {{ include "sparkpod.tcp" (list .Values.hive.metastorePort) | nindent 2 | trim }}
   from:
     {{- include "sparkpod.peer" (list $ "thrift-server") | nindent 4 }}
+    {{- with include "sparkpod.testPeer" . }}{{ . | nindent 4 }}{{ end }}
     {{- with .Values.networkPolicy.metastoreClients }}
     {{- tpl (toYaml .) $ | nindent 4 }}
     {{- end }}
-{{ include "sparkpod.peers" (list $ "from" .Values.networkPolicy.monitoring (list .Values.metastore.health.port)) }}
+{{- include "sparkpod.ingress.monitoring" (list $ (list .Values.metastore.health.port)) }}
 {{- end -}}
 
 {{- define "sparkpod.ingress.postgresql" -}}
 - {{ include "sparkpod.tcp" (list 5432) | nindent 2 | trim }}
   from:
     {{- include "sparkpod.peer" (list $ "hive-metastore") | nindent 4 }}
-    {{- if .Values.tests.enabled }}
-    {{- include "sparkpod.peer" (list $ "test") | nindent 4 }}
-    {{- end }}
+    {{- with include "sparkpod.testPeer" . }}{{ . | nindent 4 }}{{ end }}
 {{- end -}}
 
 {{/* What a component connects to besides name servers: (list $ COMPONENT). Storage, the API server and
@@ -75,6 +86,12 @@ an external metastore or database are known by their ports only. */}}
 - {{ include "sparkpod.tcp" (list $root.Values.hive.metastorePort) | nindent 2 | trim }}
   to:
     {{- include "sparkpod.peer" (list $root "hive-metastore") | nindent 4 }}
+{{- else }}
+{{- $ports := list }}
+{{- range splitList "," $root.Values.externalMetastore.uris }}
+{{- $ports = append $ports (regexFind "[0-9]+$" .) }}
+{{- end }}
+- {{ include "sparkpod.tcp" (uniq $ports) | nindent 2 | trim }}
 {{- end }}
 {{- else if eq $component "executor" }}
 - {{ include "sparkpod.tcp" (list 443) | nindent 2 | trim }}
