@@ -18,13 +18,16 @@ What values may not say, each with one sentence on what to set. values.schema.js
 {{- if and .storageAccountName (not (regexMatch "^[a-z0-9]{3,24}$" .storageAccountName)) -}}
 {{- fail (printf "spark.storageAccountName %q is no name of an account, which has 3 to 24 lower-case letters and digits: set the name alone, without host" .storageAccountName) -}}
 {{- end -}}
-{{- range $key := tuple (include "sparkpod.warehouse" $) (include "sparkpod.eventLogDir" $) -}}
-{{- if regexMatch "^wasbs?://" $key -}}
-{{- fail (printf "%s: WASB knows no OAuth and ends with Hadoop 3.5; set abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/PATH" $key) -}}
+{{- range $key, $url := dict "spark.warehouseDir" .warehouseDir "spark.eventLog.dir" .eventLog.dir -}}
+{{- if regexMatch "^wasbs?://" $url -}}
+{{- fail (printf "%s is on WASB, which knows no OAuth and ends with Hadoop 3.5: set it to abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/PATH" $key) -}}
 {{- end -}}
-{{- if regexMatch "^abfss?://[^/]*[.]blob[.]" $key -}}
-{{- fail (printf "%s: ABFS speaks to ACCOUNT.dfs.core.windows.net; set that host" $key) -}}
+{{- if regexMatch "^abfss?://[^/]*[.]blob[.]" $url -}}
+{{- fail (printf "%s has the host of WASB, and ABFS speaks to ACCOUNT.dfs.core.windows.net: set that host" $key) -}}
 {{- end -}}
+{{- end -}}
+{{- if hasPrefix "blob." $.Values.azure.endpointSuffix -}}
+{{- fail "azure.endpointSuffix is that of WASB: set it to dfs.core.windows.net, or what another cloud has for it" -}}
 {{- end -}}
 {{- if and .eventLog.enabled (not .eventLog.dir) (not .storageAccountName) -}}
 {{- fail "spark.eventLog.enabled needs a place: set spark.eventLog.dir" -}}
