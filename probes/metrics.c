@@ -26,6 +26,17 @@ static void put_seconds(struct buf *out, const char *name, const char *help, dou
     (void)buf_printf(out, "sparkpod_%s %.3f\n", name, seconds);
 }
 
+/* With its phase as a label, so that the last one scraped of a pod says what was cut short. */
+static void put_phase_left(struct buf *out, enum phase now, int left_ms)
+{
+    if (left_ms < 0)
+        return;
+    put_family(out, "phase_left_seconds", "gauge",
+               "How long the phase may still take, where it has an end.");
+    (void)buf_printf(out, "sparkpod_phase_left_seconds{phase=\"%s\"} %.3f\n", phase_name(now),
+                     (double)left_ms / 1000);
+}
+
 static void put_phases(struct buf *out, const struct snapshot *snapshot)
 {
     enum phase phase, now = snapshot_phase(snapshot);
@@ -42,6 +53,7 @@ static void put_phases(struct buf *out, const struct snapshot *snapshot)
             (void)buf_printf(out, "sparkpod_phase_start_time_seconds{phase=\"%s\"} %.3f\n",
                              phase_name(phase), snapshot_unix_time(snapshot, began_ms));
     }
+    put_phase_left(out, now, snapshot_left_ms(snapshot));
 }
 
 /* There is no count of the service's restarts: PID 1 ends with it, so that a restart is another

@@ -328,6 +328,7 @@ def test_status_and_metrics_keep_to_their_schemas_all_the_way(
         "sparkpod_drain_running_statements",
         "sparkpod_memory_limit_bytes",
         "sparkpod_memory_usage_bytes",
+        "sparkpod_phase_left_seconds",
         "sparkpod_oom_kills",
     }
     assert documented - sometimes == set(names) - sometimes

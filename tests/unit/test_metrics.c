@@ -1,3 +1,4 @@
+#include "common/clock.h"
 #include "common/version.h"
 #include "probes/metrics.h"
 
@@ -98,6 +99,26 @@ Test(metrics, running_statements_have_a_sample_only_when_they_are_known)
     snapshot_set_running(snapshot, 0);
     render(snapshot, &text);
     cr_expect(has_line(&text, "sparkpod_drain_running_statements 0"));
+}
+
+Test(metrics, what_is_left_of_a_phase_has_a_sample_only_where_the_phase_has_an_end)
+{
+    struct snapshot *snapshot = serving();
+    BUF_AUTO text = BUF_INIT(65536);
+
+    render(snapshot, &text);
+    cr_expect_null(strstr(buf_str(&text), "\nsparkpod_phase_left_seconds"));
+    snapshot_set_phase(snapshot, PHASE_DRAINING);
+    snapshot_set_deadline(snapshot, clock_ms() + 59900);
+    buf_clear(&text);
+    render(snapshot, &text);
+    cr_expect_not_null(
+        strstr(buf_str(&text), "\nsparkpod_phase_left_seconds{phase=\"draining\"} 59."), "%s",
+        buf_str(&text));
+    snapshot_set_deadline(snapshot, clock_ms() - 1);
+    buf_clear(&text);
+    render(snapshot, &text);
+    cr_expect(has_line(&text, "sparkpod_phase_left_seconds{phase=\"draining\"} 0.000"));
 }
 
 Test(metrics, the_build_is_named)
