@@ -1,0 +1,49 @@
+{{/* Whether Spark's metrics are there to be scraped: they are on the UI's port. */}}
+{{- define "sparkpod.monitor.spark" -}}
+{{- if and .Values.metrics.spark.enabled .Values.spark.ui.enabled }}true{{ end -}}
+{{- end }}
+
+{{/* What a ServiceMonitor and a PodMonitor scrape of a component: (list $ COMPONENT MONITOR).
+Two endpoints are on the port `ui`; without a label of its own each would write the other's `up`.
+The path has its last slash, as without it Spark redirects. */}}
+{{- define "sparkpod.monitor.endpoints" -}}
+{{- $root := index . 0 }}
+{{- $monitor := index . 2 }}
+{{- $endpoints := list (dict "port" "health" "path" "/metrics") }}
+{{- if and (eq (index . 1) "thrift-server") (include "sparkpod.monitor.spark" $root) }}
+{{- $endpoints = append $endpoints (dict "port" "ui" "path" "/metrics/prometheus/") }}
+{{- $executors := list (dict "targetLabel" "endpoint" "replacement" "executors") }}
+{{- $endpoints = append $endpoints (dict "port" "ui" "path" "/metrics/executors/prometheus/" "relabelings" $executors) }}
+{{- end }}
+{{- range $endpoints }}
+- port: {{ .port }}
+  path: {{ .path }}
+  interval: {{ $monitor.interval }}
+  {{- with $monitor.scrapeTimeout }}
+  scrapeTimeout: {{ . }}
+  {{- end }}
+  {{- with concat (.relabelings | default list) $monitor.relabelings }}
+  relabelings:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $monitor.metricRelabelings }}
+  metricRelabelings:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{/* metadata of an object for Prometheus or Grafana: (list $ NAME COMPONENT SETTINGS). */}}
+{{- define "sparkpod.monitor.metadata" -}}
+{{- $root := index . 0 }}
+{{- $settings := index . 3 }}
+{{- $labels := fromYaml (include "sparkpod.labels" (list $root (index . 2))) -}}
+name: {{ include "sparkpod.fullname" (list $root (index . 1)) }}
+namespace: {{ $settings.namespace | default $root.Release.Namespace }}
+labels:
+  {{- tpl (toYaml (mergeOverwrite $labels $settings.labels)) $root | nindent 2 }}
+{{- with merge (deepCopy ($settings.annotations | default dict)) $root.Values.commonAnnotations }}
+annotations:
+  {{- tpl (toYaml .) $root | nindent 2 }}
+{{- end }}
+{{- end }}
