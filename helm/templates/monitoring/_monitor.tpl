@@ -1,6 +1,11 @@
 {{/* Whether Spark's metrics are there to be scraped: they are on the UI's port. */}}
 {{- define "sparkpod.monitor.spark" -}}
-{{- if and .Values.metrics.spark.enabled .Values.spark.ui.enabled }}true{{ end -}}
+{{- if and .Values.metrics.spark.enabled .Values.spark.ui.enabled }}yes{{ end -}}
+{{- end }}
+
+{{/* What is scraped, as JSON: a list of components. */}}
+{{- define "sparkpod.monitor.components" -}}
+{{- ternary (list "thrift-server" "hive-metastore") (list "thrift-server") (not (empty (include "sparkpod.hasMetastore" .))) | toJson -}}
 {{- end }}
 
 {{/* What a ServiceMonitor and a PodMonitor scrape of a component: (list $ COMPONENT MONITOR).
