@@ -4,6 +4,7 @@ Thrift Server is stopped with a statement that outlives its drain, so that this 
 
 from __future__ import annotations
 
+import itertools
 import json
 import pathlib
 import re
@@ -123,12 +124,8 @@ def start_thrift_server(homes: rig.Homes, folder: pathlib.Path, metastore_port: 
 def run_to_its_end(server: ThriftPod, prometheus: Prometheus, folder: pathlib.Path) -> None:
     """A query, then a stop while another one runs that takes longer than the drain."""
     server.beeline.query("SELECT count(*) FROM range(0, 1000000, 1, 4) GROUP BY id % 7")
-    rig.wait_for(
-        lambda: prometheus.query('metrics_executor_completedTasks_total{executor_id!="driver"} > 0'),
-        60,
-        "an executor's tasks are scraped",
-    )
-    # Nothing but a start, which takes its time here, may have been found wrong until now.
+    done = 'metrics_executor_completedTasks_total{executor_id!="driver"} > 0'
+    rig.wait_for(lambda: prometheus.query(done), 60, "an executor's tasks are scraped")
     assert not prometheus.firing()
     server.start_query(folder / "client", sleeping_query(300))
     server.pod.term()
@@ -144,17 +141,19 @@ def fixture_seen(request: pytest.FixtureRequest, postgres: rig.Postgres) -> Iter
     name = f"metrics_{request.param.replace('.', '_')}"
     metastore, port = start_metastore(homes, postgres, folder / "metastore", name)
     server = start_thrift_server(homes, folder / "thrift-server", port)
-    scrapes = [scrape("hive-metastore", "health", metastore.port)]
-    scrapes += [scrape("thrift-server", "health", server.pod.port)]
-    for endpoint, path in SPARK_ENDPOINTS.items():
-        scrapes.append(scrape("thrift-server", endpoint, server.ui_port, path))
-    prometheus = Prometheus(folder / "prometheus", scrapes)
+    processes: list[rig.Process] = [metastore, server.pod]
     try:
-        server.pod.wait_ready()
+        server.pod.wait_ready(2 * rig.START_S)
+        scrapes = [scrape("hive-metastore", "health", metastore.port)]
+        scrapes += [scrape("thrift-server", "health", server.pod.port)]
+        for endpoint, path in SPARK_ENDPOINTS.items():
+            scrapes.append(scrape("thrift-server", endpoint, server.ui_port, path))
+        prometheus = Prometheus(folder / "prometheus", scrapes)
+        processes.append(prometheus)
         run_to_its_end(server, prometheus, folder)
         yield prometheus
     finally:
-        for process in (prometheus, server.pod, metastore):
+        for process in processes:
             process.kill()
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -201,9 +200,7 @@ def test_every_rule_can_be_evaluated_and_has_its_runbook(seen: Prometheus) -> No
     found = rules(seen)
     assert [rule["name"] for rule in found if rule["health"] != "ok"] == []
     names = {rule["name"] for rule in found}
-    assert {path.stem for path in RUNBOOKS.glob("S*.md")} | {
-        path.stem for path in RUNBOOKS.glob("H*.md")
-    } == names
+    assert {path.stem for path in RUNBOOKS.glob("*.md")} == {*names, "README"}
     index = (RUNBOOKS / "README.md").read_text()
     assert all(f"[{name}]({name}.md)" in index for name in names)
 
@@ -226,7 +223,8 @@ def test_the_dashboard_is_one_that_grafana_can_load() -> None:
     taken: set[tuple[int, int]] = set()
     for panel in DASHBOARD["panels"]:
         at = panel["gridPos"]
-        cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+        columns = range(at["x"], at["x"] + at["w"])
+        cells = set(itertools.product(columns, range(at["y"], at["y"] + at["h"])))
         assert at["x"] + at["w"] <= 24 and not cells & taken, panel["title"]
         taken |= cells
     for panel in panels():
