@@ -10,7 +10,7 @@
 
 {{/* What a ServiceMonitor and a PodMonitor scrape of a component: (list $ COMPONENT MONITOR).
 Two endpoints are on the port `ui`; without a label of its own each would write the other's `up`.
-The path has its last slash, as without it Spark redirects. */}}
+The paths have their last slash, as without it Spark redirects from the first. */}}
 {{- define "sparkpod.monitor.endpoints" -}}
 {{- $root := index . 0 }}
 {{- $monitor := index . 2 }}
