@@ -116,10 +116,11 @@ spark.ui.proxyBase: {{ . }}
 {{- end }}
 {{- end }}
 {{- if .Values.metrics.spark.enabled }}
-spark.ui.prometheus.enabled: true
-spark.metrics.namespace: {{ .Values.metrics.spark.namespace }}
-spark.metrics.conf.*.sink.prometheusServlet.class: org.apache.spark.metrics.sink.PrometheusServlet
-spark.metrics.conf.*.sink.prometheusServlet.path: /metrics/prometheus
+{{- range .Files.Lines "files/spark-metrics.conf" }}
+{{- if contains "=" . }}
+{{ regexReplaceAll "=.*" . "" }}: {{ regexReplaceAll "^[^=]*=" . "" }}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end -}}
 
