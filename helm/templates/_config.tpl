@@ -29,7 +29,7 @@ those of the component alone; the user's win over all. */}}
 {{- define "sparkpod.properties" -}}
 {{- range $key, $value := . }}
 {{- if not (kindIs "invalid" $value) }}
-{{ $key | replace "\\" "\\\\" | replace ":" "\\:" | replace "=" "\\=" | replace " " "\\ " }}={{ include "sparkpod.plain" $value | replace "\\" "\\\\" | replace "\n" "\\n" }}
+{{ $key | replace "\\" "\\\\" | replace ":" "\\:" | replace "=" "\\=" | replace " " "\\ " }}={{ include "sparkpod.plain" $value | replace "\\" "\\\\" | replace "\n" "\\n" | replace "\r" "\\r" }}
 {{- end }}
 {{- end }}
 {{- end -}}
@@ -50,7 +50,7 @@ those of the component alone; the user's win over all. */}}
 {{- end -}}
 
 {{- define "sparkpod.xml" -}}
-{{- include "sparkpod.plain" . | replace "&" "&amp;" | replace "<" "&lt;" | replace ">" "&gt;" -}}
+{{- include "sparkpod.plain" . | replace "&" "&amp;" | replace "<" "&lt;" | replace ">" "&gt;" | replace "\r" "&#13;" -}}
 {{- end -}}
 
 {{/* A value as people write it: YAML's big numbers are floats to Helm. */}}
