@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import pathlib
 import re
@@ -62,7 +63,7 @@ def template(
             *(tool(helm), "template", release, str(CHART), "--namespace", namespace),
             *("--kube-version", kubernetes, *files, "--values", "-", *args),
         ],
-        input=yaml.safe_dump(dict(values or {})),
+        input=json.dumps(values or {}, ensure_ascii=False),
         capture_output=True,
         text=True,
         timeout=60,
