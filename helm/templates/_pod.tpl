@@ -128,6 +128,7 @@ spec:
   projected:
     defaultMode: 0440
     sources:
+      {{- if not (or (trim .secrets) .values.secretsFrom) }} []{{ end }}
       {{- with trim .secrets }}
       {{- . | nindent 6 }}
       {{- end }}

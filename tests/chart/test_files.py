@@ -40,7 +40,7 @@ def names_of_secrets(objects: Objects, name: str) -> Iterator[str]:
         if its["metadata"].get("labels", {}).get("app.kubernetes.io/component") == name:
             for volume in its["spec"]["template"]["spec"]["volumes"]:
                 if volume["name"] == "secrets":
-                    for source in volume["projected"]["sources"] or []:
+                    for source in volume["projected"]["sources"]:
                         yield from (item["path"] for item in source["secret"].get("items", []))
 
 
