@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import fnmatch
 import functools
 import json
@@ -14,7 +15,7 @@ from typing import Any, Iterator
 import pytest
 import yaml
 
-from chart import CHART, NEWEST, SETS, Object, Objects, containers, pod_specs, render_set, template, tool
+from chart import CHART, MINIMAL, NEWEST, SETS, Object, Objects, containers, pod_specs, render_set, template, tool
 
 # Findings of kube-score that we live with: its check, the object as KIND NAME, and why.
 EXCEPTIONS: list[tuple[str, str, str]] = []
@@ -32,33 +33,129 @@ def executor_pods(objects: Objects) -> Iterator[tuple[str, Object]]:
             yield f"executor of {its['metadata']['name']}", template_of["spec"]
 
 
+# What a pod may set at the level "restricted" of the Pod Security Standards, as of Kubernetes 1.34.
+VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim",
+           "projected", "secret"}  # fmt: skip
+SYSCTLS = {
+    "kernel.shm_rmid_forced",
+    "net.ipv4.ip_local_port_range",
+    "net.ipv4.ip_local_reserved_ports",
+    "net.ipv4.ip_unprivileged_port_start",
+    "net.ipv4.ping_group_range",
+    "net.ipv4.tcp_fin_timeout",
+    "net.ipv4.tcp_keepalive_intvl",
+    "net.ipv4.tcp_keepalive_probes",
+    "net.ipv4.tcp_keepalive_time",
+    "net.ipv4.tcp_syncookies",
+    "net.ipv4.tcp_rmem",
+    "net.ipv4.tcp_wmem",
+}
+SELINUX = {None, "", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"}
+APPARMOR = {None, "RuntimeDefault", "Localhost"}
+
+
 def contradictions(spec: Object) -> Iterator[str]:
     """Say what of a pod is not allowed at the Pod Security level "restricted"."""
-    allowed = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim",
-               "projected", "secret", "name"}  # fmt: skip
     pod = spec.get("securityContext", {})
     for volume in spec.get("volumes", []):
-        if set(volume) - allowed:
+        if set(volume) - {"name"} - VOLUMES:
             yield f"volume {volume}"
     for host in ("hostNetwork", "hostPID", "hostIPC"):
         if spec.get(host):
             yield host
-    for container in containers(spec):
-        own = container.get("securityContext", {})
-        both = {**pod, **own}
-        name = container["name"]
-        if own.get("allowPrivilegeEscalation") is not False:
-            yield f"{name}: allowPrivilegeEscalation"
-        if own.get("capabilities", {}).get("drop") != ["ALL"] or own["capabilities"].get("add"):
-            yield f"{name}: capabilities"
-        if own.get("privileged"):
-            yield f"{name}: privileged"
-        if both.get("runAsNonRoot") is not True or both.get("runAsUser") == 0:
-            yield f"{name}: runAsNonRoot"
-        if both.get("seccompProfile", {}).get("type") not in ("RuntimeDefault", "Localhost"):
-            yield f"{name}: seccompProfile"
-        if any(port.get("hostPort") for port in container.get("ports", [])):
-            yield f"{name}: hostPort"
+    for sysctl in pod.get("sysctls", []):
+        if sysctl["name"] not in SYSCTLS:
+            yield f"sysctl {sysctl['name']}"
+    if pod.get("runAsUser") == 0 or pod.get("windowsOptions", {}).get("hostProcess"):
+        yield "runAsUser"
+    for container in [*containers(spec), *spec.get("ephemeralContainers", [])]:
+        for found in of_container(pod, container):
+            yield f"{container['name']}: {found}"
+
+
+def of_container(pod: Object, container: Object) -> Iterator[str]:
+    """Say the same of one of its containers."""
+    own = container.get("securityContext", {})
+    both = {**pod, **own}
+    capabilities = own.get("capabilities", {})
+    if own.get("allowPrivilegeEscalation") is not False:
+        yield "allowPrivilegeEscalation"
+    if "ALL" not in capabilities.get("drop", []):
+        yield "capabilities are not dropped"
+    if set(capabilities.get("add") or []) - {"NET_BIND_SERVICE"}:
+        yield "capabilities are added"
+    if own.get("privileged"):
+        yield "privileged"
+    if both.get("runAsNonRoot") is not True or both.get("runAsUser") == 0:
+        yield "runAsNonRoot"
+    if both.get("seccompProfile", {}).get("type") not in ("RuntimeDefault", "Localhost"):
+        yield "seccompProfile"
+    if own.get("procMount", "Default") != "Default":
+        yield "procMount"
+    linux = both.get("seLinuxOptions", {})
+    if linux.get("type") not in SELINUX or linux.get("user") or linux.get("role"):
+        yield "seLinuxOptions"
+    if both.get("appArmorProfile", {}).get("type") not in APPARMOR:
+        yield "appArmorProfile"
+    if any(port.get("hostPort") for port in container.get("ports", [])):
+        yield "hostPort"
+    hooks = container.get("lifecycle", {}).values()
+    probes = [its for kind, its in container.items() if kind.endswith("Probe")]
+    for asked in [*probes, *hooks]:
+        if any(its.get("host") for its in asked.values() if isinstance(its, dict)):
+            yield "host of a probe or hook"
+
+
+RESTRICTED = {
+    "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+    "containers": [
+        {
+            "name": "a",
+            "securityContext": {
+                "allowPrivilegeEscalation": False,
+                "capabilities": {"drop": ["ALL"]},
+            },
+        }
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    "path, value",
+    [
+        ("volumes", [{"name": "a", "hostPath": {"path": "/"}}]),
+        ("hostNetwork", True),
+        ("hostPID", True),
+        ("hostIPC", True),
+        ("securityContext.sysctls", [{"name": "net.core.somaxconn", "value": "1"}]),
+        ("securityContext.runAsUser", 0),
+        ("securityContext.runAsNonRoot", False),
+        ("securityContext.seccompProfile", {"type": "Unconfined"}),
+        ("securityContext.seLinuxOptions", {"type": "spc_t"}),
+        ("securityContext.appArmorProfile", {"type": "Unconfined"}),
+        ("securityContext.windowsOptions", {"hostProcess": True}),
+        ("containers.0.securityContext.allowPrivilegeEscalation", None),
+        ("containers.0.securityContext.capabilities", {"drop": ["NET_RAW"]}),
+        ("containers.0.securityContext.capabilities.add", ["SYS_ADMIN"]),
+        ("containers.0.securityContext.privileged", True),
+        ("containers.0.securityContext.runAsNonRoot", False),
+        ("containers.0.securityContext.procMount", "Unmasked"),
+        ("containers.0.ports", [{"hostPort": 1}]),
+        ("containers.0.livenessProbe", {"httpGet": {"host": "example"}}),
+        ("initContainers", [{"name": "b"}]),
+        ("ephemeralContainers", [{"name": "b"}]),
+    ],
+)
+def test_what_is_not_restricted_is_found(path: str, value: Any) -> None:
+    """The check above knows the rules."""
+    spec = copy.deepcopy(RESTRICTED)
+    assert not list(contradictions(spec))
+    at: Any = spec
+    *above, last = path.split(".")
+    for key in above:
+        at = at[int(key)] if isinstance(at, list) else at[key]
+    at[last] = value
+    assert list(contradictions(spec))
 
 
 @every_set
@@ -76,7 +173,8 @@ def test_every_pod_is_restricted(path: pathlib.Path) -> None:
 @every_set
 def test_no_variable_is_there_twice(path: pathlib.Path) -> None:
     """Server-side apply refuses such a list."""
-    for name, spec in pod_specs(render_set(path)):
+    objects = render_set(path)
+    for name, spec in [*pod_specs(objects), *executor_pods(objects)]:
         for container in containers(spec):
             names = [its["name"] for its in container.get("env", [])]
             assert len(names) == len(set(names)), f"{name}: {names}"
@@ -176,6 +274,83 @@ def test_every_service_has_pods_with_its_ports(path: pathlib.Path) -> None:
         }
         targets = {port["targetPort"] for port in service["spec"]["ports"]}
         assert targets <= names, service["metadata"]["name"]
+
+
+@every_set
+def test_every_mount_has_its_volume(path: pathlib.Path) -> None:
+    """And every volume is mounted; no path is there twice."""
+    objects = render_set(path)
+    claims = {
+        f"StatefulSet {its['metadata']['name']}": its["spec"].get("volumeClaimTemplates", [])
+        for its in objects.of("StatefulSet")
+    }
+    for name, spec in [*pod_specs(objects), *executor_pods(objects)]:
+        volumes = [its["name"] for its in spec.get("volumes", [])]
+        volumes += [its["metadata"]["name"] for its in claims.get(name, [])]
+        assert len(volumes) == len(set(volumes)), name
+        mounted = set()
+        for container in containers(spec):
+            mounts = container.get("volumeMounts", [])
+            paths = [its["mountPath"] for its in mounts]
+            assert len(paths) == len(set(paths)), f"{name}: {paths}"
+            mounted |= {its["name"] for its in mounts}
+        assert mounted == set(volumes), name
+
+
+def labels_of_pods(objects: Objects) -> Iterator[dict[str, str]]:
+    """Give the labels of every pod that these objects make: workloads, tests, executors."""
+    for (kind, _), its in objects.items():
+        if kind == "Pod":
+            yield its["metadata"]["labels"]
+        elif "template" in its.get("spec", {}):
+            yield its["spec"]["template"]["metadata"]["labels"]
+        elif kind == "ConfigMap" and "executor-pod.yaml" in its.get("data", {}):
+            yield yaml.safe_load(its["data"]["executor-pod.yaml"])["metadata"]["labels"]
+
+
+def test_labels_are_those_of_all_kinds_of_pods() -> None:
+    """Driver, metastore, PostgreSQL, executors, tests."""
+    found = {its["app.kubernetes.io/component"] for its in labels_of_pods(render_set(MINIMAL))}
+    assert found == {"thrift-server", "hive-metastore", "postgresql", "executor", "test"}
+
+
+@every_set
+def test_every_selector_selects_pods(path: pathlib.Path) -> None:
+    """That of a policy, of its peers in the release, of a budget, of a workload."""
+    objects = render_set(path)
+    pods = list(labels_of_pods(objects))
+    for (kind, name), its in objects.items():
+        selectors = []
+        if kind == "NetworkPolicy":
+            spec = its["spec"]
+            rules = [*spec.get("ingress", []), *spec.get("egress", [])]
+            peers = [peer for rule in rules for peer in [*rule.get("from", []), *rule.get("to", [])]]
+            selectors = [spec["podSelector"], *(peer.get("podSelector", {}) for peer in peers)]
+        elif kind in ("PodDisruptionBudget", "Deployment", "StatefulSet"):
+            selectors = [its["spec"]["selector"]]
+        for selector in selectors:
+            wanted = selector.get("matchLabels", {})
+            # Others are not of this release.
+            if "app.kubernetes.io/instance" in wanted or kind != "NetworkPolicy":
+                assert any(wanted.items() <= labels.items() for labels in pods), f"{kind} {name}"
+
+
+@every_set
+def test_probes_and_ingresses_lead_to_ports(path: pathlib.Path) -> None:
+    """By a name that the container, or the Service, has."""
+    objects = render_set(path)
+    for name, spec in pod_specs(objects):
+        for container in containers(spec):
+            ports = {its["name"] for its in container.get("ports", [])}
+            for kind, probe in container.items():
+                port = probe.get("httpGet", {}).get("port") if kind.endswith("Probe") else None
+                assert port is None or port in ports, f"{name}: {kind}"
+    for ingress in objects.of("Ingress"):
+        for rule in ingress["spec"]["rules"]:
+            for to in rule["http"]["paths"]:
+                backend = to["backend"]["service"]
+                service = objects.one("Service", backend["name"])
+                assert backend["port"]["name"] in {its["name"] for its in service["spec"]["ports"]}
 
 
 @every_set
