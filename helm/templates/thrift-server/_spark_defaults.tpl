@@ -134,8 +134,8 @@ spark.hadoop.{{ $key }}: {{ $value }}
 {{- define "sparkpod.sparkDefaults.authentication" -}}
 {{- if .Values.spark.authenticate.enabled }}
 spark.authenticate: true
-spark.authenticate.secret.driver.file: /run/sparkpod/spark-auth/secret
-spark.authenticate.secret.executor.file: /run/sparkpod/spark-auth/secret
+{{- /* Not secret.{driver,executor}.file: an executor's first connection knows this one alone. */}}
+spark.authenticate.secret.file: /run/sparkpod/spark-auth/secret
 {{- end }}
 {{- if .Values.thriftServer.tls.enabled }}
 spark.hadoop.hive.server2.keystore.password: ${KEYSTORE_PASSWORD}
