@@ -60,7 +60,9 @@ def served(kubectl: Kubectl) -> None:
     labels = {"app": "server"}
     probe = {"httpGet": {"path": "/livez", "port": PORT}, "periodSeconds": 1}
     template = pod("server", container(BINARY, args=SERVE, readinessProbe=probe))
-    del template["spec"]["restartPolicy"]
+    for key in ("apiVersion", "kind"):
+        del template[key]
+    template["spec"]["restartPolicy"] = "Always"
     kubectl.apply(
         {
             "apiVersion": "apps/v1",
@@ -140,8 +142,9 @@ def test_a_claim_is_bound_written_to_and_removed(restricted: Kubectl) -> None:
         main = container(DEBIAN, ["touch", "/data/file"], volumeMounts=mounts)
         restricted.apply(pod(name, main, volumes=volumes, securityContext=group))
         assert ended(restricted, name)["exitCode"] == status, name
+        restricted.run("delete", "pod", name)  # its mount would keep the group as it is
     volume = restricted.get("pvc", "data")["spec"]["volumeName"]
-    restricted.run("delete", "pod,pvc", "--all")
+    restricted.run("delete", "pvc", "data")
 
     def gone() -> bool:
         return restricted.run("get", "pv", volume, check=False).returncode != 0
