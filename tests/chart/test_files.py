@@ -221,6 +221,31 @@ def test_files_come_out_as_they_are(section: str, role: str) -> None:
     assert {name: found.get(name) for name in files} == files
 
 
+@pytest.mark.parametrize(
+    "closed_port, wrong_password, status",
+    [(69, 77, 0), (0, 77, 1), (69, 0, 1), (77, 69, 1)],
+)
+def test_the_negative_test_can_fail(
+    closed_port: int, wrong_password: int, status: int, tmp_path: pathlib.Path
+) -> None:
+    """The script of the test pod, with a stand-in for sparkpod that ends with these."""
+    stand_in = tmp_path / "sparkpod"
+    stand_in.write_text(f"""#!/bin/sh
+        case $2 in
+            hive2://spark-thrift:1) exit {closed_port} ;;
+            postgres://hive@release-postgresql/hive) test "$PGPASSWORD" && exit {wrong_password} ;;
+        esac
+        exit 99
+    """)
+    stand_in.chmod(0o755)
+    [container] = render().one("Pod", "release-test-negative")["spec"]["containers"]
+    script = container["args"][0].replace("/opt/sparkpod/sparkpod", str(stand_in))
+    run = subprocess.run(
+        [*container["command"], script], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert run.returncode == status, run.stdout + run.stderr
+
+
 def test_the_note_is_a_set() -> None:
     """Its files go through the tests above."""
     assert CHART / "ci" / "note.yaml" in SETS
