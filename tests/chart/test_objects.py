@@ -15,7 +15,8 @@ from typing import Any, Iterator
 import pytest
 import yaml
 
-from chart import CHART, MINIMAL, NEWEST, SETS, Object, Objects, containers, pod_specs, render_set, template, tool
+from chart import CHART, MINIMAL, NEWEST, SETS, Object, Objects
+from chart import containers, pod_specs, render_set, template, tool
 
 # Critical findings of kube-score that we live with: what it says, of which object, and why.
 EXCEPTIONS = [
@@ -346,7 +347,7 @@ def test_every_selector_selects_pods(path: pathlib.Path) -> None:
         if kind == "NetworkPolicy":
             spec = its["spec"]
             rules = [*spec.get("ingress", []), *spec.get("egress", [])]
-            peers = [peer for rule in rules for peer in [*rule.get("from", []), *rule.get("to", [])]]
+            peers = [its for rule in rules for its in rule.get("from", []) + rule.get("to", [])]
             selectors = [spec["podSelector"], *(peer.get("podSelector", {}) for peer in peers)]
         elif kind in ("PodDisruptionBudget", "Deployment", "StatefulSet"):
             selectors = [its["spec"]["selector"]]

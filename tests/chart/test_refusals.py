@@ -36,9 +36,18 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"spark.storageAccountName": ""}, "there is no storage for tables"),
     ({"spark.containerName": ""}, "set spark.containerName"),
     ({"spark.storageAccountName": "acc.dfs.core.windows.net"}, "set the name alone"),
-    ({"spark.warehouseDir": "wasb://data@account.blob.core.windows.net/w"}, "spark.warehouseDir is on WASB"),
-    ({"spark.warehouseDir": "abfss://data@account.blob.core.windows.net/w"}, "spark.warehouseDir has the host of WASB"),
-    ({"spark.eventLog.dir": "wasbs://data@account.blob.core.windows.net/e"}, "eventLog.dir is on WASB"),
+    (
+        {"spark.warehouseDir": "wasb://data@account.blob.core.windows.net/w"},
+        "spark.warehouseDir is on WASB",
+    ),
+    (
+        {"spark.warehouseDir": "abfss://data@account.blob.core.windows.net/w"},
+        "spark.warehouseDir has the host of WASB",
+    ),
+    (
+        {"spark.eventLog.dir": "wasbs://data@account.blob.core.windows.net/e"},
+        "eventLog.dir is on WASB",
+    ),
     ({"azure.endpointSuffix": "blob.core.windows.net"}, "azure.endpointSuffix is that of WASB"),
     (
         {
@@ -217,25 +226,49 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"thriftServer.files": {"a/b": "text"}}, "thriftServer.files.a/b names a folder"),
     # What the schema says: unknown keys at several depths, wrong types, words and durations
     ({"sparks": {}}, "at '': additional properties 'sparks' not allowed"),
-    ({"spark.storageAcountName": "account"}, "at '/spark': additional properties 'storageAcountName'"),
+    (
+        {"spark.storageAcountName": "account"},
+        "at '/spark': additional properties 'storageAcountName'",
+    ),
     ({"spark.executor.localDirs.sizes": "1Gi"}, "at '/spark/executor/localDirs': additional prop"),
     ({"hive.image.tags": "3"}, "at '/hive/image': additional properties 'tags' not allowed"),
-    ({"metastore.readinessProbe.path": "/"}, "at '/metastore/readinessProbe': additional properties"),
+    (
+        {"metastore.readinessProbe.path": "/"},
+        "at '/metastore/readinessProbe': additional properties",
+    ),
     ({"postgresql.auth.secretKeys.key": "a"}, "at '/postgresql/auth/secretKeys': additional prop"),
     ({"thriftServer.replicas": "two"}, "at '/thriftServer/replicas': got string, want integer"),
-    ({"thriftServer.tls.enabled": "yes"}, "at '/thriftServer/tls/enabled': got string, want boolean"),
+    (
+        {"thriftServer.tls.enabled": "yes"},
+        "at '/thriftServer/tls/enabled': got string, want boolean",
+    ),
     ({"thriftServer.extraEnv": {"A": "1"}}, "at '/thriftServer/extraEnv': got object, want array"),
     ({"thriftServer.podLabels": ["a"]}, "at '/thriftServer/podLabels': got array, want object"),
     ({"spark.conf": {"a": {"b": 1}}}, "at '/spark/conf/a': got object"),
     ({"spark.storageAccountName": 7}, "at '/spark/storageAccountName': got number, want string"),
     ({"thriftServer.transport": "udp"}, "at '/thriftServer/transport': value must be one of"),
-    ({"thriftServer.service.type": "External"}, "at '/thriftServer/service/type': value must be one"),
+    (
+        {"thriftServer.service.type": "External"},
+        "at '/thriftServer/service/type': value must be one",
+    ),
     ({"azure.auth": "key"}, "at '/azure/auth': value must be one of"),
     ({"externalDatabase.sslmode": "on"}, "at '/externalDatabase/sslmode': value must be one of"),
-    ({"spark.executor.localDirs.type": "hostPath"}, "at '/spark/executor/localDirs/type': value must"),
-    ({"thriftServer.wait.timeout": "1 minute"}, "at '/thriftServer/wait/timeout': '1 minute' does not"),
-    ({"thriftServer.shutdown.drain": "60"}, "at '/thriftServer/shutdown/drain': '60' does not match"),
-    ({"metastore.health.startDeadline": "1d"}, "at '/metastore/health/startDeadline': '1d' does not"),
+    (
+        {"spark.executor.localDirs.type": "hostPath"},
+        "at '/spark/executor/localDirs/type': value must",
+    ),
+    (
+        {"thriftServer.wait.timeout": "1 minute"},
+        "at '/thriftServer/wait/timeout': '1 minute' does not",
+    ),
+    (
+        {"thriftServer.shutdown.drain": "60"},
+        "at '/thriftServer/shutdown/drain': '60' does not match",
+    ),
+    (
+        {"metastore.health.startDeadline": "1d"},
+        "at '/metastore/health/startDeadline': '1d' does not",
+    ),
 ]
 
 
@@ -249,7 +282,7 @@ def stderr(row: int, helm: str) -> str:
 
 
 def sentences(said: str) -> list[str]:
-    """Return the sentences of templates and schema in what Helm says; there is nothing else in it."""
+    """Return the sentences of templates and schema in what Helm says, and what else is there."""
     boilerplate = (
         r"Error: values don't meet the specifications of the schema.*\nspark-thrift-server:\n"
         r"|Error: execution error at \(\S+\): |Use --debug flag to render out invalid YAML\n"
@@ -287,7 +320,9 @@ def test_every_refusal_of_the_templates_has_a_row() -> None:
     said = [sentences(stderr(row, "helm4"))[0] for row in range(len(REFUSED))]
     assert len(patterns()) > 50
     missing = [
-        text for text, pattern in patterns().items() if not any(re.fullmatch(pattern, its) for its in said)
+        text
+        for text, pattern in patterns().items()
+        if not any(re.fullmatch(pattern, its) for its in said)
     ]
     assert not missing
 
