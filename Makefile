@@ -200,7 +200,8 @@ chart: ## write helm/values.schema.json and helm/README.md from helm/values.yaml
 check-chart: ## lint the chart, render it for every Kubernetes, check what came out
 	@deps/tool --missing all
 	@tests/chart/schemas --missing
-	@deps/install chart
+	@deps/install build chart
+	@$(MAKE) --no-print-directory binary
 	@tests/chart/check
 
 bench: static ## speed and memory, beside peers, as ratios
