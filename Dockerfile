@@ -18,7 +18,8 @@ FROM --platform=$BUILDPLATFORM ${DEBIAN_IMAGE} AS libraries
 # The architecture of the image: where it is another one, arm64, this machine's compiles for it.
 ARG TARGETARCH
 WORKDIR /src
-COPY deps/ deps/
+# What else is in deps is not for the libraries, and must not have them built anew.
+COPY deps/build-static deps/install deps/lock deps/packages deps/
 RUN own=$(dpkg --print-architecture) && arch=${TARGETARCH:-$own} && \
     if [ "$arch" = "$own" ]; then deps/install static; else deps/install "$arch"; fi && \
     deps/build-static "$arch"
@@ -27,6 +28,7 @@ FROM libraries AS build
 ARG TARGETARCH
 ARG REVISION=unknown
 COPY Makefile LICENSE ./
+COPY deps/ deps/
 COPY common/ common/
 COPY confgen/ confgen/
 COPY probes/ probes/
