@@ -30,9 +30,16 @@ spec:
     - name: spark-kubernetes-executor
       securityContext:
         {{- include "sparkpod.containerSecurityContext" $security | nindent 8 }}
-      {{- with $executor.extraEnv }}
+      {{- if or .Values.spark.authenticate.enabled $executor.extraEnv }}
       env:
+        {{- if .Values.spark.authenticate.enabled }}
+        # An executor's first connection is made before it knows the driver's settings, and Spark reads
+        # a secret from a file only where the master is Kubernetes.
+        - {name: SPARK_JAVA_OPT_MASTER, value: "-Dspark.master=k8s://"}
+        {{- end }}
+        {{- with $executor.extraEnv }}
         {{- tpl (toYaml .) $ | nindent 8 }}
+        {{- end }}
       {{- end }}
       {{- with $executor.ephemeralStorage }}
       resources:
