@@ -46,8 +46,12 @@ What values may not say, each with one sentence on what to set. values.schema.js
 {{- fail "spark.dynamicAllocation.initialExecutors is not between minExecutors and maxExecutors: set it between them" -}}
 {{- end -}}
 {{- end -}}
-{{- if and (eq .executor.localDirs.type "persistentVolumeClaim") (not .executor.localDirs.size) -}}
-{{- fail "claims for executors need a size: set spark.executor.localDirs.size" -}}
+{{- if eq .executor.localDirs.type "persistentVolumeClaim" -}}
+{{- range $key := tuple "size" "storageClass" -}}
+{{- if not (get $.Values.spark.executor.localDirs $key) -}}
+{{- fail (printf "Spark makes no claims for executors without their %s: set spark.executor.localDirs.%s" $key $key) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- if and .executorRolling.enabled (not .decommission.enabled) -}}
 {{- fail "spark.executorRolling does nothing while executors are not decommissioned: set spark.decommission.enabled to true" -}}

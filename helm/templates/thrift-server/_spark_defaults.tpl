@@ -44,9 +44,7 @@ spark.kubernetes.executor.limit.cores: {{ . | quote }}
 {{ $volume }}.mount.path: /var/data/local-{{ . }}
 {{ $volume }}.options.claimName: OnDemand
 {{ $volume }}.options.sizeLimit: {{ $dirs.size }}
-{{- with $dirs.storageClass }}
-{{ $volume }}.options.storageClass: {{ . }}
-{{- end }}
+{{ $volume }}.options.storageClass: {{ $dirs.storageClass }}
 {{- else }}
 {{- $volume := printf "spark.kubernetes.executor.volumes.emptyDir.spark-local-dir-%d" . }}
 {{ $volume }}.mount.path: /var/data/local-{{ . }}
