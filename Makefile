@@ -195,6 +195,7 @@ check-images: ## build the images on stand-ins of their bases, and run them
 
 chart: ## write helm/values.schema.json and helm/README.md from helm/values.yaml
 	@deps/install chart
+	@tests/chart/figures --write
 	@tests/chart/generate
 
 check-chart: ## lint the chart, render it for every Kubernetes, check what came out

@@ -33,8 +33,8 @@ spec:
       {{- if or .Values.spark.authenticate.enabled $executor.extraEnv }}
       env:
         {{- if .Values.spark.authenticate.enabled }}
-        # An executor's first connection is made before it knows the driver's settings, and Spark reads
-        # a secret from a file only where the master is Kubernetes.
+        {{- /* An executor's first connection is made before it knows the driver's settings, and Spark reads
+        a secret from a file only where the master is Kubernetes. */}}
         - {name: SPARK_JAVA_OPT_MASTER, value: "-Dspark.master=k8s://"}
         {{- end }}
         {{- with $executor.extraEnv }}
