@@ -37,6 +37,11 @@ EXCEPTIONS = [
         "it serves nothing, and ends",
     ),
     (
+        "Container has the same readiness and liveness probe",
+        "StatefulSet/*-postgresql",
+        "pg_isready is what there is; liveness waits for two minutes of silence",
+    ),
+    (
         "StatefulSet does not have a valid serviceName",
         "StatefulSet/*-postgresql",
         "nobody asks for its one pod by the pod's name",

@@ -197,6 +197,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"metrics.serviceMonitor.enabled": True, "metrics.podMonitor.enabled": True},
         "would scrape everything twice",
     ),
+    (
+        {"metrics.prometheusRule.enabled": True, "metrics.prometheusRule.disabled": ["Nothing"]},
+        "there is no alert Nothing",
+    ),
     # Pods
     ({"thriftServer.shutdown.drain": "5m"}, "thriftServer.shutdown: endpointDelay, drain, grace"),
     (
