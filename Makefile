@@ -61,7 +61,8 @@ FUZZ_TARGETS := $(FUZZ_SOURCES:tests/fuzz/%.c=$(BUILD)/%)
 
 .PHONY: all help install-build binary run check unit asan coverage integration integration-release \
         integration-arm64 \
-        integration-asan static sbom sources images check-images chart check-chart bench bench-init \
+        integration-asan static sbom sources images check-images chart check-chart e2e bench \
+        bench-init \
         fuzz fuzz-targets lint format clean
 
 all: install-build ## build build/dev/sparkpod (the default)
@@ -204,6 +205,9 @@ check-chart: ## lint the chart, render it for every Kubernetes, check what came 
 	@deps/install build chart
 	@$(MAKE) --no-print-directory binary
 	@tests/chart/check
+
+e2e: ## a Kubernetes on this machine, or that of KUBECONFIG, and the chart on it (docs/e2e.md)
+	@tests/e2e/run
 
 bench: static ## speed and memory, beside peers, as ratios
 	@deps/install bench run

@@ -2,85 +2,131 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pathlib
+import re
 import subprocess
-import time
-from typing import Any, Callable, Iterator
+from typing import Any, Iterator
 
 import pytest
+
+from kubectl import Kubectl, Proxy
+from release import Client, Release
+from report import Report
 
 HERE = pathlib.Path(__file__).resolve().parent
 BINARY = "localhost/sparkpod/binary:test"
 DEBIAN = "localhost/stand-in/debian:test"
+IMAGES = (
+    *(BINARY, "localhost/sparkpod/spark-thrift-server:test", "localhost/sparkpod/metastore:test"),
+    *("localhost/stand-in/postgres:test", DEBIAN),
+)
+# All namespaces of a run begin with this.
+PREFIX = os.environ.get("SPARKPOD_E2E_PREFIX") or "sparkpod-e2e"
+# Set: the release stays, and the next run takes it as it is. For who writes a test.
+KEEP = bool(os.environ.get("SPARKPOD_E2E_KEEP"))
+
+REPORT = Report(PREFIX, HERE.parent.parent / "build" / "e2e")
 
 
-class Kubectl:
-    """kubectl, in one namespace where that is given."""
+# --- the report -----------------------------------------------------------------------------------
 
-    def __init__(self, environment: dict[str, str], namespace: str = "default") -> None:
-        self.environment = environment
-        self.namespace = namespace
 
-    def run(
-        self, *args: str, given: Any = None, check: bool = True, timeout: float = 120.0
-    ) -> subprocess.CompletedProcess[str]:
-        """Run it to its end; given goes to its stdin, as JSON unless it is a string."""
-        text = given if isinstance(given, str) or given is None else json.dumps(given)
-        ended = subprocess.run(
-            ["kubectl", f"--namespace={self.namespace}", *args],
-            env=self.environment,
-            input=text or "",
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-        if check and ended.returncode != 0:
-            raise AssertionError(f"kubectl {' '.join(args)}: {ended.stdout}{ended.stderr}")
-        return ended
+def scenario(item: Any) -> int:
+    """The number in a module's name: test_3_rolling_update is scenario 3."""
+    found = re.match(r"test_(\d+)_", item.path.name)
+    return int(found.group(1)) if found else 0
 
-    def apply(self, *objects: Any) -> None:
-        """Apply objects."""
-        self.run("apply", "-f", "-", given={"apiVersion": "v1", "kind": "List", "items": objects})
 
-    def get(self, *args: str) -> Any:
-        """Return what `kubectl get` tells, parsed."""
-        return json.loads(self.run("get", "-o", "json", *args).stdout)
+def pytest_collection_modifyitems(items: list[Any]) -> None:
+    """Run the scenarios in the order of their numbers."""
+    items.sort(key=scenario)
 
-    def until(self, what: str, condition: Callable[[], Any], seconds: float = 60.0) -> Any:
-        """Wait until the condition holds, and return what it gave."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if value := condition():
-                return value
-            time.sleep(0.2)
-        events = self.run("get", "events", "--sort-by=.lastTimestamp", check=False).stdout
-        raise AssertionError(f"not after {seconds:.0f} s: {what}\n{events}")
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: Any, call: Any) -> Iterator[None]:
+    """Tell the report of each setup, call and teardown."""
+    result = yield
+    REPORT.add(scenario(item), item, call, result.get_result())  # type: ignore[attr-defined]
+
+
+def pytest_sessionfinish() -> None:
+    """Write the report."""
+    REPORT.write()
+
+
+# --- fixtures -------------------------------------------------------------------------------------
+
+
+def cluster(*args: str) -> str:
+    """Run tests/e2e/cluster."""
+    program = [str(HERE / "cluster"), *args]
+    return subprocess.run(program, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+
+
+def is_own() -> bool:
+    """Whether the cluster is that of tests/e2e/cluster, on this machine."""
+    return os.environ.get("KUBECONFIG", "") in ("", cluster("kubeconfig"))
 
 
 @pytest.fixture(scope="session", name="kubectl")
-def _kubectl() -> Kubectl:
+def _kubectl() -> Iterator[Kubectl]:
     """kubectl on a cluster that runs and has the images."""
     environment = dict(os.environ)
-    if not environment.get("KUBECONFIG"):
-        cluster = str(HERE / "cluster")
-        subprocess.run([cluster, "up"], check=True)
-        subprocess.run([cluster, "load-image", BINARY, DEBIAN], check=True)
-        shell = f'eval "$({cluster} env)" && env -0'
+    if is_own():
+        cluster("up")
+        cluster("load-image", *IMAGES)
+        shell = f'eval "$({HERE}/cluster env)" && env -0'
         lines = subprocess.run(["bash", "-c", shell], stdout=subprocess.PIPE, text=True, check=True)
         environment = dict(line.split("=", 1) for line in lines.stdout.split("\0") if line)
-    return Kubectl(environment)
+    proxy = Proxy(environment)
+    REPORT.watch(proxy)
+    yield Kubectl(environment, proxy)
+    REPORT.stop()
+    proxy.close()
 
 
-@pytest.fixture(name="restricted")
-def _restricted(kubectl: Kubectl, request: pytest.FixtureRequest) -> Iterator[Kubectl]:
-    """kubectl in a namespace of its own, whose pods have to pass Pod Security `restricted`."""
-    name = f"e2e-{request.node.name.replace('_', '-')}"[:50].rstrip("-")
+def restrict(kubectl: Kubectl, name: str) -> Kubectl:
+    """Make a namespace anew, whose pods have to pass Pod Security `restricted`."""
+    name = f"{PREFIX}-{name}"[:50].rstrip("-")
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     metadata = {"name": name, "labels": labels}
     kubectl.run("delete", "namespace", name, "--ignore-not-found", timeout=180)
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
-    yield Kubectl(kubectl.environment, name)
-    kubectl.run("delete", "namespace", name, "--wait=false")
+    return kubectl.of(name)
+
+
+@pytest.fixture(name="restricted")
+def _restricted(kubectl: Kubectl, request: pytest.FixtureRequest) -> Iterator[Kubectl]:
+    """kubectl in a namespace of the test's own."""
+    namespaced = restrict(kubectl, request.node.name.replace("_", "-"))
+    yield namespaced
+    kubectl.run("delete", "namespace", namespaced.namespace, "--wait=false")
+
+
+@pytest.fixture(scope="session", name="helm")
+def _helm() -> str:
+    """The path of helm."""
+    tool = str(HERE.parent.parent / "deps" / "tool")
+    return subprocess.run([tool, "helm"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+
+
+@pytest.fixture(scope="session", name="release")
+def _release(kubectl: Kubectl, helm: str) -> Iterator[Release]:
+    """The chart with its user's own values, everything at once. Who breaks it puts it back."""
+    there = kubectl.run("get", "namespace", f"{PREFIX}-release", check=False).returncode == 0
+    namespaced = kubectl.of(f"{PREFIX}-release") if KEEP and there else restrict(kubectl, "release")
+    release = Release(namespaced, helm)
+    release.prepare()
+    release.upgrade()
+    seconds = release.wait_ready("postgresql", "hive-metastore", "thrift-server", seconds=300)
+    print(f"installed on an empty namespace: ready {seconds:.1f} s after helm")
+    yield release
+    if not KEEP:
+        kubectl.run("delete", "namespace", release.kubectl.namespace, "--wait=false")
+
+
+@pytest.fixture(scope="session", name="client")
+def _client(release: Release) -> Client:
+    """A pod beside the release that asks as its users do."""
+    return Client(release.kubectl)

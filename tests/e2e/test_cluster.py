@@ -6,7 +6,8 @@ import subprocess
 import urllib.request
 from typing import Any
 
-from conftest import BINARY, DEBIAN, Kubectl
+from conftest import BINARY, DEBIAN
+from kubectl import Kubectl
 
 SERVE = ["run", "--", "/usr/local/bin/sparkpod", "wait", "--timeout", "0", "tcp://127.0.0.1:1"]
 PORT = 8085  # sparkpod's own

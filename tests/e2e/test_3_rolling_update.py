@@ -1,0 +1,100 @@
+"""A rolling update while a query runs and a result is fetched slowly."""
+
+from __future__ import annotations
+
+import re
+import time
+
+from release import Client, Release, rows
+
+ROWS, WIDTH = 20_000, 1_000  # 20 MB: more than the pipes between server and client hold
+
+# Every half second a session with SELECT 1, until it is told to stop.
+ASK = """
+asked=0 failed=0
+until [ -e /tmp/enough ]; do
+    asked=$((asked + 1))
+    said=$(/usr/local/bin/sparkpod probe --deep --timeout 20s hive2://spark-thrift:10000 2>&1) ||
+        { failed=$((failed + 1)); echo "$(date +%T) $said"; }
+    sleep 0.5
+done
+echo "asked $asked, failed $failed"
+"""
+
+# What beeline writes waits in the pipe, and while it cannot write it does not fetch.
+FETCH = f"""
+"$@" | {{ head -c 65536; until [ -e /tmp/read-on ]; do sleep 0.2; done; cat; }} |
+    grep -cP '^(.*> )?\\d+\\tx{{{WIDTH}}}$'
+"""
+
+
+def sleeping(seconds: int) -> str:
+    """Return a query that takes that long, from one task."""
+    return f"SELECT id, reflect('java.lang.Thread', 'sleep', 1000L) FROM range(0, {seconds}, 1, 1)"
+
+
+def test_clients_get_their_rows_and_new_ones_a_server(release: Release, client: Client) -> None:
+    """The old server serves until its clients have their rows; a new session always gets a server.
+
+    Afterwards nothing of the old driver is left: no executor, ConfigMap or claim.
+    """
+    client.query("SELECT 1")  # its executors are there
+    old = release.pod("thrift-server")["metadata"]
+    before = release.left_of(old["uid"])
+    print(f"of the old driver: {', '.join(before)}")
+    assert {each.split("/")[0] for each in before} == {"pod", "configmap", "persistentvolumeclaim"}
+    # How long a start takes on this machine: so long, and a little more, the query has to run.
+    phases = release.status(old["name"])["phases"]
+    seconds = int(phases["starting"]["seconds"]) + 20
+    client.run("rm", "-f", "/tmp/enough", "/tmp/read-on")
+    asking = client.start("bash", "-c", ASK)
+    log = release.kubectl.start("logs", old["name"], "--follow", "--tail=0")
+
+    release.upgrade(values=[f"thriftServer.podAnnotations.again=at-{time.time():.0f}"])
+    name = release.kubectl.until(
+        "the new pod",
+        lambda: next(
+            (
+                pod["metadata"]["name"]
+                for pod in release.pods("thrift-server")
+                if pod["metadata"]["uid"] != old["uid"]
+            ),
+            None,
+        ),
+    )
+    query = client.start(*client.beeline(sleeping(seconds)))
+    statement = f"SELECT id, repeat('x', {WIDTH}) FROM range({ROWS})"
+    beeline = [*client.beeline(statement), "--incremental=true"]
+    fetch = client.start("bash", "-c", FETCH, "fetch", *beeline)
+    release.kubectl.until(
+        "the old server drains", lambda: release.phase(old["name"]) == "draining", 180
+    )
+    assert release.ready("thrift-server") == [name]
+    assert query.poll() is None, query.communicate()
+    client.run("touch", "/tmp/read-on")
+
+    got = query.communicate(timeout=120)[0]
+    numbers = [int(row[0]) for row in rows(got) if len(row) == 2]
+    print(f"the query, {seconds} s: {len(numbers)} of {seconds} rows")
+    assert (query.returncode, numbers) == (0, list(range(seconds))), got
+    fetched = fetch.communicate(timeout=120)[0]
+    print(f"the slow fetch: {fetched.split()[-1]} of {ROWS} rows")
+    assert (fetch.returncode, fetched.split()[-1]) == (0, str(ROWS)), fetched
+    drained = re.findall(r" drain: (.*)", log.communicate(timeout=150)[0])
+    print(f"the old server: {' → '.join(drained)}")
+    assert drained[0] == "2 statements running"
+    assert drained[-1] == "0 statements running"
+    release.wait_ready("thrift-server")
+    assert [pod["metadata"]["name"] for pod in release.pods("thrift-server")] == [name]
+    client.run("touch", "/tmp/enough")
+    asked = asking.communicate(timeout=60)[0]
+    print(f"new sessions meanwhile: {asked.strip()}")
+    assert asked.endswith("failed 0\n")
+
+    def gone() -> bool:
+        return not release.left_of(old["uid"])
+
+    begin = time.monotonic()
+    release.kubectl.until("nothing of the old driver is left", gone, 30)
+    print(f"nothing of the old driver is left {time.monotonic() - begin:.1f} s after its end")
+    assert client.query("SELECT count(*) FROM range(1000)") == [["1000"]]
