@@ -11,7 +11,7 @@ from release import Client, Release, is_ready
 WATCHED = 30.0  # seconds
 RENDER = """
 for file in /etc/sparkpod/templates/*; do
-    /opt/sparkpod/sparkpod render --secrets /run/sparkpod/secrets "$file" /run/sparkpod/conf/
+    /opt/sparkpod/sparkpod render --secrets /run/sparkpod/secrets "$file" "/run/sparkpod/conf/${file##*/}"
 done
 """
 
