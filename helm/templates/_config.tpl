@@ -3,12 +3,13 @@ What sparkpod reads: its settings, the templates of the services' files, where t
 */}}
 
 {{/* sparkpod.ini of a component: (dict "root" $ "values" VALUES "settings" SETTINGS). SETTINGS are
-those of the component alone; the user's win over all. */}}
+those of the component alone; the user's win over all. A refused login is asked again with the secrets as
+they are by then, and the kubelet takes up to two minutes to bring a changed one into the pod. */}}
 {{- define "sparkpod.settings" -}}
 {{- $values := .values -}}
 {{- $settings := dict
     "render" (dict "target" "/run/sparkpod/conf" "secrets" "/run/sparkpod/secrets")
-    "wait" (dict "timeout" $values.wait.timeout)
+    "wait" (dict "timeout" $values.wait.timeout "fatal_grace" "3m")
     "health" (dict "port" $values.health.port "interval" $values.health.interval
         "start_deadline" $values.health.startDeadline)
     "shutdown" (dict "endpoint_delay" $values.shutdown.endpointDelay "drain" $values.shutdown.drain
