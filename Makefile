@@ -62,8 +62,7 @@ FUZZ_TARGETS := $(FUZZ_SOURCES:tests/fuzz/%.c=$(BUILD)/%)
 .PHONY: all help install-build binary run check unit asan coverage integration integration-release \
         integration-arm64 \
         integration-asan static sbom sources images check-images chart check-chart e2e bench \
-        bench-init \
-        fuzz fuzz-targets lint format clean
+        bench-init fuzz fuzz-targets lint format clean
 
 all: install-build ## build build/dev/sparkpod (the default)
 	@$(MAKE) --no-print-directory binary
