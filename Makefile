@@ -154,7 +154,7 @@ integration-release: static
 	@SPARKPOD=build/release/sparkpod $(PYTEST) tests/integration/test_battery.py \
 	    tests/integration/test_pid1.py tests/integration/test_command_line.py \
 	    tests/integration/test_install.py tests/integration/test_render_*.py \
-	    tests/integration/test_server.py
+	    tests/integration/test_server.py tests/integration/test_leftovers.py
 
 # What needs neither JVM nor strace is run against the one for linux/arm64, under QEMU.
 integration-arm64:
