@@ -206,7 +206,7 @@ class Client:
             "name": "client",
             "image": SPARK,
             "imagePullPolicy": "Never",
-            "command": ["sleep", "infinity"],
+            "args": ["run", "--", "sleep", "infinity"],  # what reaps
             "securityContext": security,
             "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],
             "env": [{"name": "HOME", "value": "/tmp"}],

@@ -93,7 +93,7 @@ class Recorder(threading.Thread):
             return "deleted" if "deletionTimestamp" in metadata else "running"
         path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}:{HEALTH}"
         try:
-            return str(self._proxy.get(f"{path}/proxy/status", timeout=1.0)["phase"])
+            return str(self._proxy.get(f"{path}/proxy/status", timeout=3.0)["phase"])
         except (OSError, ValueError):
             return "silent"
 
@@ -166,7 +166,9 @@ class Report:
         test.end = call.stop
         if result.failed or (result.skipped and test.outcome == "passed"):
             test.outcome = result.outcome
-        test.evidence += "".join(text for name, text in result.sections if name.endswith(call.when))
+        test.evidence += "".join(
+            text for name, text in result.sections if name == f"Captured stdout {call.when}"
+        )
         if call.when == "call" or not result.passed:
             test.evidence += reason(result)
 
@@ -296,8 +298,7 @@ def timeline(scenario: Scenario, pods: list[Pod]) -> str:
     for test in scenario.tests:
         out.append(bar(test.outcome, Span("", test.begin, test.end), 14, 8, test.name))
     for pod in seen:
-        name = html.escape(shorten(pod.name))
-        out.append(f'<text class="pod" x="{LABEL - 8}" y="{top + 10}">{name}</text>')
+        out.append(f'<text class="pod" x="{LABEL - 8}" y="{top + 10}">{label(pod)}</text>')
         for span in inside(pod.phases):
             out.append(bar(span.value, span, top, 11, f"{pod.name}: {span.value}"))
         for span in inside(pod.ready):
@@ -326,6 +327,7 @@ def axis(seconds: float, bottom: float) -> str:
     return f'<g class="axis">{"".join(out)}</g>'
 
 
-def shorten(name: str) -> str:
-    """A pod's name within the label's width."""
-    return name if len(name) <= 30 else f"{name[:13]}…{name[-16:]}"
+def label(pod: Pod) -> str:
+    """Return a short name: what it is, and what tells it from others of its kind."""
+    parts = pod.name.split("-")
+    return f"{pod.component} {'-'.join(parts[-3:] if pod.component == 'executor' else parts[-1:])}"

@@ -82,7 +82,7 @@ def test_clients_get_their_rows_and_new_ones_a_server(release: Release, client: 
     assert (fetch.returncode, fetched.split()[-1]) == (0, str(ROWS)), fetched
     drained = re.findall(r" drain: (.*)", log.communicate(timeout=150)[0])
     print(f"the old server: {' → '.join(drained)}")
-    assert drained[0] == "2 statements running"
+    assert int(drained[0].split()[0]) >= 2  # one of the new sessions may be there as well
     assert drained[-1] == "0 statements running"
     release.wait_ready("thrift-server")
     assert [pod["metadata"]["name"] for pod in release.pods("thrift-server")] == [name]

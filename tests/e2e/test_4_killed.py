@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import re
 import signal
 import time
 from typing import Any, Callable
@@ -64,13 +65,10 @@ def killed(release: Release, client: Client, kill: Callable[[dict[str, Any]], No
     took = time.monotonic() - restarted
     print(f"killed: {', '.join(old)}: gone {took:.1f} s after the container was started again")
     release.wait_ready("thrift-server")
-    said = [line for line in release.logs(driver["name"]).splitlines() if " leftovers: " in line]
-    said += [
-        line
-        for line in release.logs(driver["name"], "--previous").splitlines()
-        if " leftovers: " in line or " ended " in line
-    ]
-    print("\n".join(said))
+    for options in (["--previous"], []):
+        log = ("logs", driver["name"], "--container=thrift-server", *options)
+        lines = release.kubectl.run(*log).stdout.splitlines()
+        print("\n".join(each for each in lines if re.search(r" (leftovers: |pid1: .* ended )", each)))
     assert client.query("SELECT count(*) FROM range(1000)") == [["1000"]]
     new = [pod["metadata"]["name"] for pod in release.pods("executor")]
     print(f"serving again with {', '.join(new)}")
