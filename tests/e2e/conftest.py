@@ -89,7 +89,7 @@ def _kubectl() -> Iterator[Kubectl]:
 def restrict(kubectl: Kubectl, name: str) -> Kubectl:
     """Make a namespace anew, whose pods have to pass Pod Security `restricted`."""
     name = f"{PREFIX}-{name}"[:50].rstrip("-")
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    labels = {f"pod-security.kubernetes.io/{each}": "restricted" for each in ("enforce", "warn")}
     metadata = {"name": name, "labels": labels}
     kubectl.run("delete", "namespace", name, "--ignore-not-found", timeout=180)
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
