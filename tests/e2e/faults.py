@@ -53,10 +53,15 @@ def psql(release: Release, *statements: str, database: str = "postgres") -> str:
     return release.kubectl.run(*args, given=";\n".join(statements) + ";").stdout.strip()
 
 
+def column(client: Client, statement: str) -> list[str]:
+    """The one column of what a statement gives."""
+    # beeline may write its prompt before a row.
+    return [row[0].split("> ")[-1] for row in client.query(statement)]
+
+
 def databases(client: Client) -> list[str]:
     """What a new session is told by the metastore, and so by its database."""
-    # beeline may write its prompt before a row.
-    return [row[0].split("> ")[-1] for row in client.query("SHOW DATABASES")]
+    return column(client, "SHOW DATABASES")
 
 
 def kill_pod(kubectl: Kubectl, name: str) -> None:
