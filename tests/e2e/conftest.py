@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import re
@@ -10,6 +11,8 @@ from typing import Any, Iterator
 
 import pytest
 
+from faults import Alone
+from journal import Journal
 from kubectl import Kubectl, Proxy
 from release import Client, Release
 from report import Report
@@ -96,6 +99,15 @@ def restrict(kubectl: Kubectl, name: str) -> Kubectl:
     return kubectl.of(name)
 
 
+@contextlib.contextmanager
+def own(kubectl: Kubectl, name: str) -> Iterator[Kubectl]:
+    """Such a namespace, removed in the end."""
+    there = kubectl.run("get", "namespace", f"{PREFIX}-{name}", check=False).returncode == 0
+    yield kubectl.of(f"{PREFIX}-{name}") if KEEP and there else restrict(kubectl, name)
+    if not KEEP:
+        kubectl.run("delete", "namespace", f"{PREFIX}-{name}", "--wait=false")
+
+
 @pytest.fixture(name="restricted")
 def _restricted(kubectl: Kubectl, request: pytest.FixtureRequest) -> Iterator[Kubectl]:
     """kubectl in a namespace of the test's own."""
@@ -114,19 +126,41 @@ def _helm() -> str:
 @pytest.fixture(scope="session", name="release")
 def _release(kubectl: Kubectl, helm: str) -> Iterator[Release]:
     """The chart with its user's own values, everything at once. Who breaks it puts it back."""
-    there = kubectl.run("get", "namespace", f"{PREFIX}-release", check=False).returncode == 0
-    namespaced = kubectl.of(f"{PREFIX}-release") if KEEP and there else restrict(kubectl, "release")
-    release = Release(namespaced, helm)
-    release.prepare()
-    release.upgrade()
-    seconds = release.wait_ready("postgresql", "hive-metastore", "thrift-server", seconds=300)
-    print(f"installed on an empty namespace: ready {seconds:.1f} s after helm")
-    yield release
-    if not KEEP:
-        kubectl.run("delete", "namespace", release.kubectl.namespace, "--wait=false")
+    with own(kubectl, "release") as namespaced:
+        release = Release(namespaced, helm)
+        release.prepare()
+        release.upgrade()
+        seconds = release.wait_ready("postgresql", "hive-metastore", "thrift-server", seconds=300)
+        print(f"installed on an empty namespace: ready {seconds:.1f} s after helm")
+        yield release
 
 
 @pytest.fixture(scope="session", name="client")
 def _client(release: Release) -> Client:
     """A pod beside the release that asks as its users do."""
     return Client(release.kubectl)
+
+
+@pytest.fixture(scope="session", name="journal", autouse=True)
+def _journal(kubectl: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journal]:
+    """All logs of the run, and how each container ended."""
+    journal = Journal(kubectl.proxy, PREFIX, tmp_path_factory.mktemp("journal"))
+    yield journal
+    journal.close()
+
+
+@pytest.fixture(scope="session", name="quiet")
+def _quiet(kubectl: Kubectl, helm: str) -> Iterator[Release]:
+    """A second release, which nobody uses."""
+    with own(kubectl, "quiet") as namespaced:
+        quiet = Release(namespaced, helm, "quiet")
+        quiet.prepare()
+        quiet.upgrade(values=["spark.executor.instances=1"])
+        yield quiet
+
+
+@pytest.fixture(scope="session", name="alone")
+def _alone(kubectl: Kubectl, helm: str, release: Release) -> Iterator[Alone]:
+    """A Thrift Server on the release's metastore, not yet installed."""
+    with own(kubectl, "alone") as namespaced:
+        yield Alone(namespaced, helm, release)

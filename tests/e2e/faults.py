@@ -55,8 +55,7 @@ def psql(release: Release, *statements: str, database: str = "postgres") -> str:
 
 def column(client: Client, statement: str) -> list[str]:
     """The one column of what a statement gives."""
-    # beeline may write its prompt before a row.
-    return [row[0].split("> ")[-1] for row in client.query(statement)]
+    return [row[0] for row in client.query(statement)]
 
 
 def databases(client: Client) -> list[str]:

@@ -25,6 +25,10 @@ class Proxy:
         with urllib.request.urlopen(self._url + path, timeout=timeout) as answer:
             return json.load(answer)
 
+    def open(self, path: str) -> Any:
+        """Return the answer of GET itself, to read what comes as it comes."""
+        return urllib.request.urlopen(self._url + path)
+
     def close(self) -> None:
         """End it."""
         self._process.terminate()

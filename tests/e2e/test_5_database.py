@@ -39,6 +39,7 @@ def watch_unready(release: Release, begin: float) -> None:
         assert probes["live"]["ok"], "what a restart does not mend must not cause one"
 
 
+@pytest.mark.usefixtures("quiet")  # begins to be so, for scenario 10
 def test_postgresql_is_killed_and_away(release: Release, client: Client) -> None:
     """Its pod goes without being asked, and comes back half a minute later: both servers are unready
     meanwhile, neither is restarted, and both serve again without being touched."""
