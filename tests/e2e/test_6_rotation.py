@@ -47,7 +47,7 @@ def refusal(client: Client, release: Release) -> str:
         *("env", f"PGPASSWORD={OLD}", "/usr/local/bin/sparkpod", "probe", url), check=False
     )
     assert "28P01" in said, said
-    return said.strip()
+    return said.splitlines()[0]
 
 
 def encoded(password: str) -> str:
