@@ -97,6 +97,7 @@ fs.azure.account.oauth2.client.endpoint.{{ $host }}: {{ $azure.authorityHost }}/
 fs.azure.account.oauth.provider.type.{{ $host }}: {{ $providers }}.WorkloadIdentityTokenProvider
 fs.azure.account.oauth2.client.id.{{ $host }}: {{ $azure.workloadIdentity.clientId }}
 fs.azure.account.oauth2.msi.tenant.{{ $host }}: {{ $azure.workloadIdentity.tenantId }}
+fs.azure.account.oauth2.msi.authority.{{ $host }}: {{ $azure.authorityHost }}
 fs.azure.account.oauth2.token.file.{{ $host }}: /var/run/secrets/azure/tokens/azure-identity-token
 {{- end }}
 {{- end }}
