@@ -22,8 +22,8 @@ chart, the others RELEASE-COMPONENT. At most 52 bytes, so that a pod's name stil
 {{/* What selects a component's pods. */}}
 {{- define "sparkpod.selectorLabels" -}}
 {{- $root := index . 0 -}}
-app.kubernetes.io/name: {{ $root.Values.nameOverride | default $root.Chart.Name | trunc 63 }}
-app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/name: {{ $root.Values.nameOverride | default $root.Chart.Name | trunc 63 | quote }}
+app.kubernetes.io/instance: {{ $root.Release.Name | quote }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end -}}
 
@@ -47,8 +47,8 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- $annotations = mergeOverwrite $annotations (deepCopy (. | default dict)) -}}
 {{- end -}}
 {{- $annotations = merge $annotations $root.Values.commonAnnotations -}}
-name: {{ index . 2 }}
-namespace: {{ $root.Release.Namespace }}
+name: {{ index . 2 | quote }}
+namespace: {{ $root.Release.Namespace | quote }}
 labels:
   {{- include "sparkpod.labels" (list $root (index . 1)) | nindent 2 }}
 {{- with $annotations }}
@@ -61,20 +61,23 @@ annotations:
 {{- define "sparkpod.image" -}}
 {{- $root := index . 0 -}}
 {{- $image := index . 1 -}}
-{{- with $image.registry | default $root.Values.global.imageRegistry }}{{ . }}/{{ end -}}
-{{- $image.repository -}}
+{{- if $image.registry }}{{ $image.registry }}/{{ $image.repository }}
+{{- else }}{{ include "sparkpod.inRegistry" (list $root $image.repository) }}{{ end -}}
 {{- if $image.digest }}@{{ $image.digest }}{{ else }}:{{ $image.tag | default $root.Chart.AppVersion }}{{ end -}}
 {{- end -}}
 
-{{/* The image of driver and executors. A first part without dot or colon is no registry. */}}
-{{- define "sparkpod.sparkImage" -}}
-{{- $url := .Values.spark.sparkImageUrl | default (printf "sparkpod/spark-thrift-server:%s" .Chart.AppVersion) -}}
+{{/* (list $ URL), behind the global registry if it names none: a first part without dot or colon is none. */}}
+{{- define "sparkpod.inRegistry" -}}
+{{- $registry := (index . 0).Values.global.imageRegistry -}}
+{{- $url := index . 1 -}}
 {{- $first := splitList "/" $url | first -}}
-{{- if and .Values.global.imageRegistry (not (and (contains "/" $url) (regexMatch "[.:]|^localhost$" $first))) -}}
-{{- printf "%s/%s" .Values.global.imageRegistry $url -}}
-{{- else -}}
+{{- if and $registry (not (and (contains "/" $url) (regexMatch "[.:]|^localhost$" $first))) }}{{ $registry }}/{{ end -}}
 {{- $url -}}
 {{- end -}}
+
+{{/* The image of driver and executors. */}}
+{{- define "sparkpod.sparkImage" -}}
+{{- include "sparkpod.inRegistry" (list . (.Values.spark.sparkImageUrl | default (printf "sparkpod/spark-thrift-server:%s" .Chart.AppVersion))) -}}
 {{- end -}}
 
 {{/* The names of the pull secrets, as JSON: a list of strings. */}}

@@ -44,7 +44,7 @@ The paths have their last slash, as without it Spark redirects from the first. *
 {{- $settings := index . 3 }}
 {{- $labels := fromYaml (include "sparkpod.labels" (list $root (index . 2))) -}}
 name: {{ include "sparkpod.fullname" (list $root (index . 1)) }}
-namespace: {{ $settings.namespace | default $root.Release.Namespace }}
+namespace: {{ $settings.namespace | default $root.Release.Namespace | quote }}
 labels:
   {{- tpl (toYaml (mergeOverwrite $labels $settings.labels)) $root | nindent 2 }}
 {{- with merge (deepCopy ($settings.annotations | default dict)) $root.Values.commonAnnotations }}
