@@ -62,7 +62,7 @@ What values may not say, each with one sentence on what to set. values.schema.js
 {{- end -}}
 {{- end -}}
 {{- range $key, $value := .conf -}}
-{{- if and (regexMatch "(?i)secret|password|account[.]key|access[.]key" $key) (not (contains "${" (toString $value))) (not (regexMatch "[.](enabled|file|provider[.]type|path)$" $key)) -}}
+{{- if and (regexMatch "(?i)secret|password|account[.]key|access[.]key" $key) (not (contains "${" (toString $value))) (not (regexMatch "[.](enabled|file|provider[.]type|path|pullSecrets)$|^spark[.]kubernetes[.]executor[.]secret(s|KeyRef)[.]" $key)) -}}
 {{- fail (printf "spark.conf holds the secret %s in clear, and so would a ConfigMap: write ${NAME} and put it into a Secret of thriftServer.secretsFrom" $key) -}}
 {{- end -}}
 {{- if contains "Xmx" (toString $value) -}}
