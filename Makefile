@@ -200,8 +200,8 @@ chart: ## write helm/values.schema.json and helm/README.md from helm/values.yaml
 
 check-chart: ## lint the chart, render it for every Kubernetes, check what came out
 	@deps/tool --missing all
-	@tests/chart/schemas --missing
 	@deps/install build chart
+	@tests/chart/schemas --missing
 	@$(MAKE) --no-print-directory binary
 	@tests/chart/check
 
