@@ -53,7 +53,7 @@ def test_uninstalled_it_leaves_the_database_and_nothing_else(release: Release, c
 
     begin = time.monotonic()
     try:
-        release.kubectl.until("only what is kept is left", only_kept, 60)
+        release.kubectl.until("only what is kept is left", only_kept, 90)
     finally:
         print(f"left after {time.monotonic() - begin:.1f} s: {objects(release) - made - clusters}")
 
