@@ -1,4 +1,4 @@
-"""Fixtures: a Kubernetes (tests/e2e/cluster, or the one that KUBECONFIG names), and namespaces on it."""
+"""Fixtures: a Kubernetes, namespaces on it, a release of the chart. Hooks: the report."""
 
 from __future__ import annotations
 
@@ -119,8 +119,8 @@ def _restricted(kubectl: Kubectl, request: pytest.FixtureRequest) -> Iterator[Ku
 @pytest.fixture(scope="session", name="helm")
 def _helm() -> str:
     """The path of helm."""
-    tool = str(HERE.parent.parent / "deps" / "tool")
-    return subprocess.run([tool, "helm"], stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    tool = [str(HERE.parent.parent / "deps" / "tool"), "helm"]
+    return subprocess.run(tool, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
 
 @pytest.fixture(scope="session", name="release")

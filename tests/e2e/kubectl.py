@@ -38,7 +38,9 @@ class Proxy:
 class Kubectl:
     """kubectl, in one namespace where that is given."""
 
-    def __init__(self, environment: dict[str, str], proxy: Proxy, namespace: str = "default") -> None:
+    def __init__(
+        self, environment: dict[str, str], proxy: Proxy, namespace: str = "default"
+    ) -> None:
         self.environment = environment
         self.proxy = proxy
         self.namespace = namespace

@@ -236,7 +236,8 @@ class Client:
 
     def beeline(self, *statements: str, host: str = "spark-thrift", options: str = "") -> list[str]:
         """Return the arguments of a beeline that runs the statements, a session for all of them."""
-        url = f"jdbc:hive2://{host}.{self.kubectl.namespace}.svc.cluster.local:10000/default{options}"
+        name = f"{host}.{self.kubectl.namespace}.svc.cluster.local"
+        url = f"jdbc:hive2://{name}:10000/default{options}"
         command = ["/opt/spark/bin/beeline", "-u", url, "-n", "e2e", "--silent=true"]
         command += ["--showHeader=false", "--outputformat=tsv2"]
         for statement in statements:
@@ -257,6 +258,6 @@ class Client:
 
 
 def rows(out: str) -> list[list[str]]:
-    """What beeline wrote as rows. It writes a prompt for each statement, even if nobody is asked."""
+    """What beeline wrote as rows. It writes a prompt for each statement, though nobody types."""
     lines = [re.sub(r"^(\d+: jdbc:[^>]*> )+", "", line) for line in out.splitlines()]
     return [line.split("\t") for line in lines if line and not line.startswith("SLF4J")]

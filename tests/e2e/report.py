@@ -1,4 +1,4 @@
-"""What a run writes: build/e2e/report.txt, and report.html with a timeline of every pod's phases."""
+"""What a run writes: report.txt, and report.html with a timeline of every pod's phases."""
 
 from __future__ import annotations
 
@@ -247,9 +247,10 @@ def as_html(scenarios: list[Scenario], pods: list[Pod]) -> str:
 <p>{day}, {end - begin:.0f} s: <strong>{count(scenarios)}</strong></p>
 <table><thead><tr><th><th>scenario<th class="number">tests<th class="number">time<th>result</thead>
 <tbody>{overview}</tbody></table>
-<p class="legend">Bars are sparkpod's phases as <code>/status</code> tells them, once a second; of other
-pods, what the kubelet says. The line below a bar: <span class="key"><i class="line"></i>Ready</span> by
-the kubelet. A mark <span class="restart">↻</span>: a container was started again.<br>{legend}</p>
+<p class="legend">Bars are sparkpod's phases as <code>/status</code> tells them, once a second; of
+other pods, what the kubelet says. The line below a bar:
+<span class="key"><i class="line"></i>Ready</span> by the kubelet.
+A mark <span class="restart">↻</span>: a container was started again.<br>{legend}</p>
 {parts}</html>
 """
 
@@ -317,7 +318,8 @@ def timeline(scenario: Scenario, pods: list[Pod]) -> str:
 
 def axis(seconds: float, bottom: float) -> str:
     """Return the lines of the time, at most a dozen."""
-    step = next(each for each in (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1e9) if seconds / each <= 12)
+    steps = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1e9)
+    step = next(each for each in steps if seconds / each <= 12)
     out, at = [], 0.0
     while at <= seconds:
         x = LABEL + WIDTH * at / seconds

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from release import CHART, HERE, Client, Release
+from release import CHART, HERE, SECRETS, Client, Release
 from test_3_rolling_update import sleeping
 
 # A commit whose helm/ is the chart before: the last release's, once there is one.
@@ -39,11 +39,11 @@ def objects(release: Release) -> set[str]:
     return set(found)
 
 
-def test_uninstalled_it_leaves_the_database_and_nothing_else(release: Release, client: Client) -> None:
+def test_uninstalled_it_leaves_the_database_alone(release: Release, client: Client) -> None:
     """Only PostgreSQL's claim stays, as values.yaml says (postgresql.persistence.keep)."""
     client.query("CREATE TABLE IF NOT EXISTS kept USING parquet AS SELECT 7 AS seven")
     release.uninstall()
-    made = {f"secret/{name}" for name in ("acr-secret", "adls-sp-secret", "hive-metastore-db-secret")}
+    made = {f"secret/{name}" for name in ("acr-secret", *SECRETS)}
     made |= {"persistentvolumeclaim/warehouse", f"pod/{client.name}"}
     clusters = {"configmap/kube-root-ca.crt", "serviceaccount/default"}
     kept = {f"persistentvolumeclaim/data-{release.name}-postgresql-0"}
@@ -58,7 +58,9 @@ def test_uninstalled_it_leaves_the_database_and_nothing_else(release: Release, c
         print(f"left after {time.monotonic() - begin:.1f} s: {objects(release) - made - clusters}")
 
 
-def test_upgraded_it_loses_nothing(release: Release, client: Client, previous: pathlib.Path) -> None:
+def test_upgraded_it_loses_nothing(
+    release: Release, client: Client, previous: pathlib.Path
+) -> None:
     """The chart before is installed on the kept claim and upgraded while a statement runs."""
     release.upgrade(chart=previous)
     release.wait_ready("postgresql", "hive-metastore", "thrift-server", seconds=300)

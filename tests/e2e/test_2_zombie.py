@@ -1,4 +1,4 @@
-"""Without a metastore: it waits and is never ready; what sparkpod is not there for looks well and is dead."""
+"""A Thrift Server without its metastore, with sparkpod and without."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from release import Client, Release, is_ready
 WATCHED = 30.0  # seconds
 RENDER = """
 for file in /etc/sparkpod/templates/*; do
-    /opt/sparkpod/sparkpod render --secrets /run/sparkpod/secrets "$file" "/run/sparkpod/conf/${file##*/}"
+    /opt/sparkpod/sparkpod render --secrets /run/sparkpod/secrets \\
+        "$file" "/run/sparkpod/conf/${file##*/}"
 done
 """
 
 
 def bare(release: Release) -> dict[str, Any]:
-    """Return the Thrift Server's own pod, under another name, with start-thriftserver.sh for sparkpod.
+    """Return the Thrift Server's own pod with start-thriftserver.sh in sparkpod's place.
 
-    Its files are rendered by an init container; what sparkpod would have added stands in the arguments.
+    An init container renders its files; what sparkpod would have added stands in the arguments.
     """
     deployment = release.kubectl.get("deployment", release.name)
     spec = copy.deepcopy(deployment["spec"]["template"]["spec"])
@@ -47,10 +48,10 @@ def bare(release: Release) -> dict[str, Any]:
 
 
 def test_the_zombie(release: Release, client: Client) -> None:
-    """Metastore scaled to 0, Thrift Server deleted: never ready, no restart, and it goes on by itself.
+    """Metastore scaled to 0, Thrift Server deleted: never ready, no restart, then on by itself.
 
-    Beside it the same image, account and values with start-thriftserver.sh and no sparkpod: Running,
-    1/1, and nobody listens.
+    Beside it the same image, account and values with start-thriftserver.sh alone: Running, 1/1, and
+    nobody listens.
     """
     release.scale("hive-metastore", 0)
     release.kubectl.until("no metastore", lambda: not all_pods(release, "hive-metastore"))

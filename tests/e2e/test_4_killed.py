@@ -68,7 +68,8 @@ def killed(release: Release, client: Client, kill: Callable[[dict[str, Any]], No
     for options in (["--previous"], []):
         log = ("logs", driver["name"], "--container=thrift-server", *options)
         lines = release.kubectl.run(*log).stdout.splitlines()
-        print("\n".join(each for each in lines if re.search(r" (leftovers: |pid1: .* ended )", each)))
+        said = [line for line in lines if re.search(r" (leftovers: |pid1: .* ended )", line)]
+        print("\n".join(said))
     assert client.query("SELECT count(*) FROM range(1000)") == [["1000"]]
     new = [pod["metadata"]["name"] for pod in release.pods("executor")]
     print(f"serving again with {', '.join(new)}")
@@ -88,7 +89,7 @@ def test_the_jvm_is_killed(release: Release, client: Client) -> None:
 
 
 def test_process_1_is_killed(release: Release, client: Client) -> None:
-    """kill -9 of sparkpod from the host: what it could not do then, the next one does at its start."""
+    """kill -9 of sparkpod from the host: what it could not do, the next one does at its start."""
     if not is_own():
         pytest.skip("process 1 can only be killed from the node, which is another machine's")
 
