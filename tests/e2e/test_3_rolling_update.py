@@ -33,6 +33,16 @@ def sleeping(seconds: int) -> str:
     return f"SELECT id, reflect('java.lang.Thread', 'sleep', 1000L) FROM range(0, {seconds}, 1, 1)"
 
 
+def running(release: Release, pod: str) -> int:
+    """How many statements run on a server, by the page that its drain goes by."""
+    namespace = release.kubectl.namespace
+    path = f"/api/v1/namespaces/{namespace}/pods/{pod}:4040/proxy/sqlserver/"
+    page = release.kubectl.run("get", "--raw", path).stdout
+    found = re.search(r"running\s+(\d+)\s+SQL", page)
+    assert found, page
+    return int(found.group(1))
+
+
 def test_clients_get_their_rows_and_new_ones_a_server(release: Release, client: Client) -> None:
     """The old server serves until its clients have their rows; a new session always gets a server.
 
@@ -45,8 +55,13 @@ def test_clients_get_their_rows_and_new_ones_a_server(release: Release, client: 
     assert {each.split("/")[0] for each in before} == {"pod", "configmap", "persistentvolumeclaim"}
     # How long a start takes on this machine: so long, and a little more, the query has to run.
     phases = release.status(old["name"])["phases"]
-    seconds = int(phases["starting"]["seconds"]) + 20
+    seconds = int(phases["starting"]["seconds"]) + 40
     client.run("rm", "-f", "/tmp/enough", "/tmp/read-on")
+    query = client.start(*client.beeline(sleeping(seconds)))
+    statement = f"SELECT id, repeat('x', {WIDTH}) FROM range({ROWS})"
+    beeline = [*client.beeline(statement), "--incremental=true"]
+    fetch = client.start("bash", "-c", FETCH, "fetch", *beeline)
+    release.kubectl.until("both run", lambda: running(release, old["name"]) == 2, 60)
     asking = client.start("bash", "-c", ASK)
     log = release.kubectl.start("logs", old["name"], "--follow", "--tail=0")
 
@@ -62,10 +77,6 @@ def test_clients_get_their_rows_and_new_ones_a_server(release: Release, client: 
             None,
         ),
     )
-    query = client.start(*client.beeline(sleeping(seconds)))
-    statement = f"SELECT id, repeat('x', {WIDTH}) FROM range({ROWS})"
-    beeline = [*client.beeline(statement), "--incremental=true"]
-    fetch = client.start("bash", "-c", FETCH, "fetch", *beeline)
     release.kubectl.until(
         "the old server drains", lambda: release.phase(old["name"]) == "draining", 180
     )
