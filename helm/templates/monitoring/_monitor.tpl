@@ -52,3 +52,32 @@ annotations:
   {{- tpl (toYaml .) $root | nindent 2 }}
 {{- end }}
 {{- end }}
+
+{{/* A monitor for each component: (list $ KIND ENDPOINTS MONITOR). The two kinds differ in their name and
+in what their list of endpoints is called. */}}
+{{- define "sparkpod.monitor" -}}
+{{- $root := index . 0 }}
+{{- $kind := index . 1 }}
+{{- $endpoints := index . 2 }}
+{{- $monitor := index . 3 }}
+{{- range $component := include "sparkpod.monitor.components" $root | fromJsonArray }}
+---
+apiVersion: monitoring.coreos.com/v1
+kind: {{ $kind }}
+metadata:
+  {{- include "sparkpod.monitor.metadata" (list $root $component $component $monitor) | nindent 2 }}
+spec:
+  jobLabel: app.kubernetes.io/component
+  podTargetLabels:
+    - app.kubernetes.io/instance
+    - app.kubernetes.io/component
+  namespaceSelector:
+    matchNames:
+      - {{ $root.Release.Namespace | quote }}
+  selector:
+    matchLabels:
+      {{- include "sparkpod.selectorLabels" (list $root $component) | nindent 6 }}
+  {{ $endpoints }}:
+    {{- include "sparkpod.monitor.endpoints" (list $root $component $monitor) | nindent 4 }}
+{{- end }}
+{{- end }}
