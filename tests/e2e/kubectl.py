@@ -35,6 +35,24 @@ class Proxy:
         self._process.wait()
 
 
+def run(
+    command: list[str], environment: dict[str, str], given: str, check: bool, timeout: float
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end; AssertionError with all it said when it fails and check is set."""
+    ended = subprocess.run(
+        command,
+        env=environment,
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    if check and ended.returncode != 0:
+        raise AssertionError(f"{' '.join(command)}: {ended.stdout}{ended.stderr}")
+    return ended
+
+
 class Kubectl:
     """kubectl, in one namespace where that is given."""
 
@@ -54,18 +72,8 @@ class Kubectl:
     ) -> subprocess.CompletedProcess[str]:
         """Run it to its end; given goes to its stdin, as JSON unless it is a string."""
         text = given if isinstance(given, str) or given is None else json.dumps(given)
-        ended = subprocess.run(
-            ["kubectl", f"--namespace={self.namespace}", *args],
-            env=self.environment,
-            input=text or "",
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-        if check and ended.returncode != 0:
-            raise AssertionError(f"kubectl {' '.join(args)}: {ended.stdout}{ended.stderr}")
-        return ended
+        command = ["kubectl", f"--namespace={self.namespace}", *args]
+        return run(command, self.environment, text or "", check, timeout)
 
     def start(self, *args: str) -> subprocess.Popen[str]:
         """Start it; stdout and stderr are one pipe."""

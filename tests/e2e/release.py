@@ -10,7 +10,7 @@ import time
 import urllib.parse
 from typing import Any, Optional, Sequence
 
-from kubectl import Kubectl
+from kubectl import Kubectl, run
 
 HERE = pathlib.Path(__file__).resolve().parent
 CHART = HERE.parent.parent / "helm"
@@ -69,18 +69,8 @@ class Release:
         self, *args: str, check: bool = True, timeout: float = 300.0
     ) -> subprocess.CompletedProcess[str]:
         """Run helm in the namespace."""
-        ended = subprocess.run(
-            [self._helm, f"--namespace={self.kubectl.namespace}", *args],
-            env=self.kubectl.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-        if check and ended.returncode != 0:
-            raise AssertionError(f"helm {' '.join(args)}: {ended.stdout}{ended.stderr}")
-        return ended
+        command = [self._helm, f"--namespace={self.kubectl.namespace}", *args]
+        return run(command, self.kubectl.environment, "", check, timeout)
 
     def upgrade(
         self, *files: pathlib.Path, values: Sequence[str] = (), chart: pathlib.Path = CHART
