@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "confgen/utf8.h"
+#include "entrypoint/java.h"
 #include "entrypoint/service.h"
 
 #include <ctype.h>
@@ -54,6 +55,7 @@ static const struct setting {
     {SETTING(wait.ca_file, STRING, "")},
     {SETTING(wait.insecure, WORD, "false"), .words = "false true"},
     {SETTING(spark.executor_image, STRING, "")},
+    {SETTING(java.archive, STRING, JAVA_ARCHIVE)},
     {SETTING(kubernetes.namespace, STRING, "")},
     {SETTING(kubernetes.pod_name, STRING, "")},
     {SETTING(kubernetes.pod_ip, STRING, "")},

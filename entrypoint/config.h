@@ -32,6 +32,9 @@ struct config {
         char *executor_image;
     } spark;
     struct {
+        char *archive;
+    } java;
+    struct {
         char *namespace, *pod_name, *pod_ip, *service_account, *image_pull_secrets;
     } kubernetes;
     struct {

@@ -2,6 +2,7 @@
  * is not a subcommand is executed, as the stock image would. */
 #include "common/log.h"
 #include "entrypoint/commands.h"
+#include "entrypoint/java.h"
 #include "entrypoint/step.h"
 
 #include <errno.h>
@@ -202,6 +203,8 @@ int main(int argc, char **argv)
     struct invocation invocation = {.environment = environ, .entry = &entry};
 
     entry_normalise(&entry);
+    if (argc && java_is_called(argv[0]))
+        return command_java(&(struct invocation){argc, argv, environ, &entry});
     if (argc < 2) {
         print_usage(stderr);
         return EXIT_USAGE;
@@ -210,6 +213,7 @@ int main(int argc, char **argv)
     invocation.argv = argv + 1;
     if (strcmp(argv[1], "executor") == 0 || strcmp(argv[1], "driver") == 0) {
         argv[0] = (char *)STOCK_ENTRYPOINT;
+        java_lead_self();
         return pass_through(&invocation, STOCK_ENTRYPOINT, argv);
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)

@@ -3,6 +3,7 @@
 #include "common/cgroup.h"
 #include "common/log.h"
 #include "entrypoint/facts.h"
+#include "entrypoint/java.h"
 #include "entrypoint/memory.h"
 #include "entrypoint/schema.h"
 
@@ -109,6 +110,7 @@ int metastore_make_command(const struct service *service, struct command *ret, s
     if (!launcher)
         return -1;
     service_clean_environment(service, ret);
+    java_lead_command(service, ret);
     command_set(ret, "HIVE_CONF_DIR", service->conf_folder);
     command_set(ret, "METASTORE_CONF_DIR", service->conf_folder);
     /* Both programs give the JVM 256 MiB where nothing is said. */

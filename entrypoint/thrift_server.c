@@ -3,6 +3,7 @@
 #include "common/cgroup.h"
 #include "common/fd.h"
 #include "common/log.h"
+#include "entrypoint/java.h"
 #include "entrypoint/kubernetes.h"
 #include "entrypoint/memory.h"
 
@@ -275,6 +276,7 @@ static const struct rule {
      .setting = SETTING(kubernetes.service_account)},
     {IN_KUBERNETES, "spark.kubernetes.executor.label." THRIFT_SERVER_UID_LABEL,
      .find = find_pod_uid},
+    {IN_KUBERNETES, "spark.executorEnv.SPARKPOD_JAVA_ARCHIVE", .setting = SETTING(java.archive)},
     {IN_KUBERNETES, "spark.network.crypto.enabled", .find = find_encryption},
     {IN_KUBERNETES, "spark.network.crypto.cipher", .find = find_cipher},
     {IN_KUBERNETES, "spark.network.crypto.authEngineVersion", .find = find_auth_engine},
@@ -417,6 +419,7 @@ int thrift_server_make_command(const struct service *service, struct command *re
 
     *ret = (struct command){0};
     service_clean_environment(service, ret);
+    java_lead_command(service, ret);
     command_set(ret, "SPARK_HOME", home);
     command_set(ret, "SPARK_CONF_DIR", service->conf_folder);
     command_set(ret, "SPARK_NO_DAEMONIZE", "1"); /* any value keeps it in the foreground */

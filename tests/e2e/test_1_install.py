@@ -54,3 +54,14 @@ def test_helm_test_passes(release: Release) -> None:
     said = release.helm("test", release.name, "--timeout=120s").stdout
     print("\n".join(line for line in said.splitlines() if line.startswith(("TEST SUITE", "Phase"))))
     assert said.count("Phase:          Succeeded") == 3, said
+
+
+def test_every_jvm_starts_from_its_archive(release: Release) -> None:
+    """Driver, executors and metastore have the class-data archive of their image in memory."""
+    for component in ("hive-metastore", "thrift-server", "executor"):
+        for pod in release.pods(component):
+            name = pod["metadata"]["name"]
+            find = "grep -ls /opt/sparkpod/archive/classes.jsa /proc/[0-9]*/maps"
+            found = release.kubectl.run("exec", name, "--", "sh", "-c", find).stdout
+            print(f"{component}: {found.strip()}")
+            assert found, name

@@ -109,11 +109,41 @@ def test_old_drivers_and_the_old_hadoop_are_gone_from_hive(podman: Podman) -> No
     assert "tez" not in names
 
 
+# --- class-data archives -------------------------------------------------------------------------
+
+ARCHIVE = "/opt/sparkpod/archive"
+CUT = f"truncate -s 1M {ARCHIVE}/classes.jsa"
+
+
+def java_of_an_executor(podman: Podman, prepare: str = "true") -> tuple[str, str]:
+    """What `sparkpod executor` comes to, by the stock way: the JVM's own words, and ours."""
+    options = ["--rm", "--network=none", "--user=0", "--entrypoint=sh"]
+    options += ["--env=SPARK_EXECUTOR_MEMORY=128m", "--env=SPARK_JAVA_OPT_0=-Xlog:cds"]
+    options += ["--env=SPARK_JAVA_OPT_1=-Xlog:class+path=info"]
+    script = f"{prepare}; exec {SPARKPOD} executor"
+    ended = podman.run("run", *options, image("spark-thrift-server"), "-c", script, check=False)
+    return ended.stdout, ended.stderr
+
+
+def test_an_executor_starts_from_the_archive_by_the_stock_entrypoint(podman: Podman) -> None:
+    said, ours = java_of_an_executor(podman)
+    assert f"{ARCHIVE}/classes.jsa" in said
+    assert "KubernetesExecutorBackend" in said + ours
+    assert "without the class-data archive" not in ours
+
+
+def test_an_executor_starts_without_an_archive_that_was_cut_off(podman: Podman) -> None:
+    said, ours = java_of_an_executor(podman, CUT)
+    assert f"{ARCHIVE}/classes.jsa was changed or cut off" in ours
+    assert f"{ARCHIVE}/classes.jsa" not in said
+    assert "KubernetesExecutorBackend" in said + ours
+
+
 # --- the executor contract -----------------------------------------------------------------------
 
 RECORDER = """#!/bin/bash
 printf 'argument %s\\n' "$@"
-env | grep -vE '^(HOSTNAME|SPARK_DIST_CLASSPATH|SPARK_LOG_DIR|HOME)=' | sort
+env | grep -vE '^(HOSTNAME|SPARK_DIST_CLASSPATH|SPARK_LOG_DIR|HOME|JAVA_HOME|SPARKPOD_JAVA_.*)=' | sort
 id
 pwd
 """

@@ -115,7 +115,8 @@ static int make_command(const char *variable, const char *heap, struct command *
     char entry[128], text[] = "";
     char *const environment[] = {entry, TEXT(heap), NULL};
     char *const args[] = {TEXT("--verbose"), NULL};
-    struct config config = {.render = {.secret_names = text, .pass_secrets = text}};
+    struct config config = {.render = {.secret_names = text, .pass_secrets = text},
+                            .java.archive = text};
     struct service service = {.role = service_find_role("metastore"),
                               .config = &config,
                               .conf_folder = "/conf",

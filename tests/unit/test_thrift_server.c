@@ -58,6 +58,7 @@ static int add_confs(const struct situation *situation, struct command *ret, str
 {
     struct config config = {
         .spark.executor_image = TEXT(situation->image),
+        .java.archive = TEXT("/opt/sparkpod/archive"),
         .kubernetes = {.namespace = TEXT(situation->namespace),
                        .pod_name = TEXT(situation->pod_name),
                        .pod_ip = TEXT(situation->pod_ip),
@@ -138,6 +139,7 @@ Test(thrift_server, in_kubernetes_everything_that_executors_need_is_set)
         {"spark.kubernetes.container.image.pullSecrets", "acr-secret"},
         {"spark.kubernetes.authenticate.executor.serviceAccountName", "executors"},
         {"spark.kubernetes.executor.label." THRIFT_SERVER_UID_LABEL, "1234-5678"},
+        {"spark.executorEnv.SPARKPOD_JAVA_ARCHIVE", "/opt/sparkpod/archive"},
         {"spark.executor.failuresValidityInterval", "1h"},
         {"spark.executor.maxNumFailures", "2147483647"},
         {"spark.dynamicAllocation.shuffleTracking.timeout", NULL},
@@ -353,6 +355,7 @@ Test(thrift_server, the_arguments_never_end_in_a_call_for_help)
     struct config config = {
         .render = {.target = text, .secret_names = names, .pass_secrets = text},
         .spark.executor_image = text,
+        .java.archive = text,
         .kubernetes = {text, text, text, text, text},
     };
     struct service service = {.role = service_find_role("thrift-server"),

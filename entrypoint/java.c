@@ -1,0 +1,237 @@
+#include "entrypoint/java.h"
+
+#include "common/log.h"
+#include "entrypoint/archive.h"
+#include "entrypoint/step.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* How the folder and the JAVA_HOME of before reach us through the scripts. */
+#define ARCHIVE_VARIABLE "SPARKPOD_JAVA_ARCHIVE"
+#define HOME_VARIABLE "SPARKPOD_JAVA_HOME"
+/* Set by images/archive: the folder where each JVM writes down which classes it loads. */
+#define TRAINING_VARIABLE "SPARKPOD_JAVA_TRAINING"
+
+#define CLASS_PATH_MAX_BYTES ((size_t)128 << 10) /* the kernel's MAX_ARG_STRLEN */
+#define OPTION_MAX_BYTES 4096
+#define OPTIONS_ADDED 2
+
+/* ---- on the way to the scripts ---- */
+
+/* The JAVA_HOME in the archive's folder, in home (PATH_MAX). Whether there is one. */
+static bool find_home(const char *folder, char *home)
+{
+    char java[PATH_MAX];
+
+    return *folder == '/' && snprintf(home, PATH_MAX, "%s/java", folder) < PATH_MAX &&
+           snprintf(java, sizeof(java), "%s/bin/java", home) < (int)sizeof(java) &&
+           access(java, X_OK) == 0;
+}
+
+void java_lead_command(const struct service *service, struct command *command)
+{
+    const char *folder = service->config->java.archive;
+    const char *before = service_getenv(service->environment, "JAVA_HOME");
+    char home[PATH_MAX];
+
+    if (!find_home(folder, home))
+        return;
+    if (before)
+        command_set(command, HOME_VARIABLE, before);
+    command_set(command, ARCHIVE_VARIABLE, folder);
+    command_set(command, "JAVA_HOME", home);
+}
+
+void java_lead_self(void)
+{
+    const char *folder = getenv(ARCHIVE_VARIABLE) ?: JAVA_ARCHIVE, *before = getenv("JAVA_HOME");
+    char home[PATH_MAX];
+
+    if (!find_home(folder, home))
+        return;
+    if (before)
+        (void)setenv(HOME_VARIABLE, before, 1);
+    (void)setenv(ARCHIVE_VARIABLE, folder, 1);
+    (void)setenv("JAVA_HOME", home, 1);
+}
+
+/* ---- as java ---- */
+
+bool java_is_called(const char *argv0)
+{
+    const char *slash = strrchr(argv0, '/');
+
+    return strcmp(slash ? slash + 1 : argv0, "java") == 0;
+}
+
+/* The java of JAVA_HOME as it was, or of PATH: the first that is not this program. Borrowed from
+ * the environment or written to path (PATH_MAX). */
+static int find_java(const char *home, char *path)
+{
+    const char *at = home ? home : getenv("PATH");
+    char own[PATH_MAX], found[PATH_MAX];
+
+    if (!realpath("/proc/self/exe", own))
+        return -1;
+    for (; at; at = *at ? at + 1 : NULL) {
+        size_t len = home ? strlen(at) : strcspn(at, ":");
+
+        (void)snprintf(path, PATH_MAX, "%.*s%s/java", (int)len, at, home ? "/bin" : "");
+        if (realpath(path, found) && strcmp(found, own) != 0 && access(found, X_OK) == 0)
+            return 0;
+        at += len;
+    }
+    return -1;
+}
+
+/* The place of the class path among the JVM's options: before the class that is to run. 0: there
+ * is none, or not in a form that the scripts use. */
+static size_t find_class_path(char *const *argv)
+{
+    for (size_t i = 1; argv[i] && argv[i][0] == '-' && strcmp(argv[i], "-jar") != 0; i++) {
+        bool is_class_path = strcmp(argv[i], "-cp") == 0 || strcmp(argv[i], "-classpath") == 0 ||
+                             strcmp(argv[i], "--class-path") == 0;
+
+        if (is_class_path)
+            return argv[i + 1] ? i + 1 : 0;
+        /* "--add-opens WHAT" and its like, or "--add-opens=WHAT" */
+        if (strncmp(argv[i], "--", 2) == 0 && !strchr(argv[i], '=') && argv[i + 1] &&
+            argv[i + 1][0] != '-')
+            i++;
+    }
+    return 0;
+}
+
+/* spark-class asks a JVM for the command line to execute, and reads it from its output. It begins
+ * with the java of that JVM's JAVA_HOME. */
+static bool is_launcher(char *const *argv)
+{
+    for (; *argv; argv++) {
+        if (strcmp(*argv, "org.apache.spark.launcher.Main") == 0)
+            return true;
+    }
+    return false;
+}
+
+/* What is handed to the real java beside its own arguments. */
+struct addition {
+    struct buf class_path;
+    char option[OPTION_MAX_BYTES];
+};
+
+/* In a training run each JVM writes its classes to a file of its own, and its class path beside. */
+static int train(const char *folder, const char *text, struct addition *ret)
+{
+    static const char *const none[] = {NULL};
+    CLASS_PATH_AUTO path = {0};
+    char name[PATH_MAX];
+    FILE *file;
+
+    class_path_read(text, none, &path);
+    class_path_write(&path, &ret->class_path);
+    (void)snprintf(name, sizeof(name), "%s/%d.jars", folder, (int)getpid());
+    file = fopen(name, "we");
+    if (!file)
+        return -1;
+    for (size_t i = 0; i < path.jars.count; i++)
+        (void)fprintf(file, "%s\n", path.jars.at[i]);
+    (void)snprintf(ret->option, sizeof(ret->option), "-XX:DumpLoadedClassList=%s/%d.classes",
+                   folder, (int)getpid());
+    return fclose(file) == 0 && !path.failed ? 0 : -1;
+}
+
+static int use_archive(const char *folder, const char *java, const char *text, struct addition *ret,
+                       struct err *err)
+{
+    ARCHIVE_AUTO archive = {0};
+    CLASS_PATH_AUTO path = {0};
+
+    if (archive_read(folder, &archive, err) < 0)
+        return -1;
+    class_path_read(text, archive.jars, &path);
+    class_path_write(&path, &ret->class_path);
+    (void)snprintf(ret->option, sizeof(ret->option), "%s", archive.option);
+    if (path.failed || buf_failed(&ret->class_path))
+        return err_set(err, EXIT_INTERNAL, "the class path is too long");
+    return archive_check(&archive, java, &path, err);
+}
+
+/* Become java with the addition; returns if that fails. */
+static void become(const char *java, const struct invocation *invocation, size_t class_path,
+                   const struct addition *addition, bool is_quiet)
+{
+    char **argv = calloc((size_t)invocation->argc + OPTIONS_ADDED + 1, sizeof(*argv));
+    size_t count = 0;
+
+    if (!argv)
+        return;
+    argv[count++] = (char *)java;
+    argv[count++] = (char *)addition->option;
+    if (is_quiet)
+        argv[count++] = (char *)"-Xlog:disable";
+    for (size_t i = 1; invocation->argv[i]; i++)
+        argv[count++] =
+            i == class_path ? (char *)buf_str(&addition->class_path) : invocation->argv[i];
+    (void)execv(java, argv);
+    free(argv);
+}
+
+/* Become java with the archive, if it fits. */
+static void try_archive(const char *folder, const char *java, const struct invocation *invocation)
+{
+    const char *training = getenv(TRAINING_VARIABLE);
+    struct addition addition = {.class_path = BUF_INIT(CLASS_PATH_MAX_BYTES)};
+    size_t class_path = find_class_path(invocation->argv);
+    bool is_quiet = is_launcher(invocation->argv), fits;
+    struct err err = {0};
+
+    if (class_path) {
+        const char *text = invocation->argv[class_path];
+
+        fits = training ? train(training, text, &addition) == 0
+                        : use_archive(folder, java, text, &addition, &err) == 0;
+        if (fits)
+            become(java, invocation, class_path, &addition, is_quiet);
+        if (!is_quiet && err.message[0])
+            log_info("java", "starting without the class-data archive: %s", err.message);
+    }
+    buf_free(&addition.class_path);
+}
+
+static void set(const char *name, const char *value)
+{
+    if (value)
+        (void)setenv(name, value, 1);
+    else
+        (void)unsetenv(name);
+}
+
+int command_java(const struct invocation *invocation)
+{
+    char *folder = strdup(getenv(ARCHIVE_VARIABLE) ?: JAVA_ARCHIVE);
+    const char *before = getenv(HOME_VARIABLE);
+    char *home = before ? strdup(before) : NULL, java[PATH_MAX];
+
+    log_open();
+    if (find_java(home, java) < 0) {
+        log_error("java", "there is no java %s%s", home ? "in JAVA_HOME " : "in PATH", home ?: "");
+        return EXIT_NOT_FOUND;
+    }
+    if (!getenv(TRAINING_VARIABLE) && !is_launcher(invocation->argv)) {
+        set("JAVA_HOME", home);
+        set(HOME_VARIABLE, NULL);
+        set(ARCHIVE_VARIABLE, NULL);
+    }
+    entry_restore(invocation->entry);
+    if (folder)
+        try_archive(folder, java, invocation);
+    invocation->argv[0] = java;
+    (void)execv(java, invocation->argv);
+    log_error("java", "%s: %s", java, strerror(errno));
+    return EXIT_NOT_EXECUTABLE;
+}

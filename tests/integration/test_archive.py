@@ -1,0 +1,416 @@
+"""Class-data archives: what they are used for, and that nothing about one can break a start.
+
+Most of it is tried with a program of one class, under real JVMs; at the end the services."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pathlib
+import shutil
+import subprocess
+from typing import Callable, Iterator, Mapping, Optional, Sequence
+
+import pytest
+import rig
+
+NOBODY = 65534
+JDK = pathlib.Path(shutil.which("javac") or "/usr/bin/javac").resolve().parent.parent
+SCRIPT = rig.ROOT / "images" / "archive"
+
+
+@dataclasses.dataclass
+class Program:
+    """A folder like an image's: jars, a conf folder, an archive of the classes in the jars."""
+
+    root: pathlib.Path
+    java_home: pathlib.Path
+
+    @property
+    def archive(self) -> pathlib.Path:
+        """The folder that images/archive made."""
+        return self.root / "archive"
+
+    @property
+    def class_path(self) -> str:
+        """The conf folder first, as Spark and Hadoop have it."""
+        return f"{self.root}/conf/:{self.root}/jars/*:{self.root}/last"
+
+    def env(self) -> dict[str, str]:
+        """What sparkpod gives to the scripts that it starts."""
+        return {
+            **rig.base_env(),
+            "JAVA_HOME": str(self.archive / "java"),
+            "SPARKPOD_JAVA_HOME": str(self.java_home),
+            "SPARKPOD_JAVA_ARCHIVE": str(self.archive),
+        }
+
+    def make_archive(self) -> None:
+        """Run images/archive, with one start of the program for training."""
+        command = f'exec "$JAVA_HOME/bin/java" -cp "{self.class_path}" Shared'
+        env = {
+            **rig.base_env(),
+            "SPARKPOD": str(rig.sparkpod_binary()),
+            "JAVA_HOME": str(self.java_home),
+        }
+        argv = [str(SCRIPT), str(self.archive), "--", "bash", "-c", command]
+        subprocess.run(argv, env=env, check=True, capture_output=True, text=True, timeout=120)
+
+    def start(
+        self,
+        *options: str,
+        env: Optional[Mapping[str, str]] = None,
+        class_path: Optional[str] = None,
+        user: Optional[int] = None,
+    ) -> "Started":
+        """Start the program the way the scripts start a JVM."""
+        argv = ["bin/java", *options, "-cp", class_path or self.class_path, "Shared", "-cp", "a b"]
+        ended = subprocess.run(
+            [str(self.archive / "java" / argv[0]), *argv[1:]],
+            env={**self.env(), **(env or {})},
+            cwd=self.root,
+            user=user,
+            group=user,
+            extra_groups=None if user is None else [],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        facts = dict(line.split(" ", 1) for line in ended.stdout.splitlines() if " " in line)
+        assert facts["arguments"] == "[-cp, a b]"
+        assert facts["java.home"] == facts["JAVA_HOME"] == str(self.java_home)
+        assert facts["ours"] == "0"
+        assert facts["conf"] == f"file:{self.root}/conf/hive-site.xml"
+        return Started(facts["mapped"] == "true", ended.stderr, facts)
+
+
+@dataclasses.dataclass
+class Started:
+    """What became of it."""
+
+    mapped: bool
+    stderr: str
+    facts: dict[str, str]
+
+    def refusal(self) -> str:
+        """Its one line of ours."""
+        assert not self.mapped
+        lines = [line for line in self.stderr.splitlines() if " java: " in line]
+        assert len(lines) == 1, self.stderr
+        return lines[0].partition("without the class-data archive: ")[2]
+
+
+def make_program(root: pathlib.Path, java_home: pathlib.Path) -> Program:
+    """Compile, pack, and archive."""
+    for name in ("classes", "jars", "conf", "last"):
+        (root / name).mkdir(parents=True)
+    source = rig.RIG / "Shared.java"
+    subprocess.run(
+        [JDK / "bin/javac", "--release", "11", "-d", root / "classes", source], check=True
+    )
+    (root / "classes" / "both.properties").write_text("jar")
+    jar = [JDK / "bin/jar", "--create", "--file"]
+    subprocess.run([*jar, root / "jars/shared.jar", "-C", root / "classes", "."], check=True)
+    for name in ("a", "z"):
+        subprocess.run([*jar, root / f"jars/{name}.jar", str(source)], check=True)
+    (root / "conf" / "hive-site.xml").write_text("<configuration/>")
+    program = Program(root, java_home)
+    program.make_archive()
+    return program
+
+
+@pytest.fixture(name="model", scope="module")
+def model_fixture(session_folder: pathlib.Path) -> Program:
+    """One that no test changes."""
+    return make_program(session_folder / "archive-model", JDK)
+
+
+@pytest.fixture(name="program")
+def program_fixture(model: Program) -> Iterator[Program]:
+    """One to be broken: the model's files, put back afterwards as they were, times included."""
+    kept = model.root.with_name("archive-kept")
+    subprocess.run(["cp", "-a", model.root, kept], check=True)
+    yield model
+    shutil.rmtree(model.root)
+    kept.rename(model.root)
+
+
+# --- where it fits -------------------------------------------------------------------------------
+
+
+def test_a_fitting_archive_is_used_and_the_class_path_keeps_all_its_entries(model: Program) -> None:
+    started = model.start()
+    assert started.mapped
+    assert started.stderr == ""
+    jars = [f"{model.root}/jars/{name}.jar" for name in ("a", "shared", "z")]
+    assert started.facts["path"].split(":") == [*jars, f"{model.root}/conf/", f"{model.root}/last"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["-XX:+UseSerialGC", "-Xmx128m"],
+        ["-XX:+UseParallelGC", "-Xss2m"],
+        ["-XX:TieredStopAtLevel=1", "-ea"],
+        ["--add-opens=java.base/java.lang=ALL-UNNAMED", "--add-modules", "java.base"],
+        ["-agentlib:jdwp=transport=dt_socket,server=y,suspend=n,address=127.0.0.1:0"],
+        ["-XX:+ExitOnOutOfMemoryError", "-Xlog:gc:stderr"],
+    ],
+    ids=lambda options: options[0],
+)
+def test_it_is_used_with_other_options(model: Program, options: Sequence[str]) -> None:
+    assert model.start(*options).mapped
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["-XX:+UseZGC", "-XX:-UseCompressedOops", "-Xmx40g", "-Xshare:off", "-XX:ObjectAlignmentInBytes=16",
+     "-XX:SharedArchiveFile=/nowhere", "-Xint"],
+)  # fmt: skip
+def test_a_jvm_that_may_not_use_it_starts_all_the_same(model: Program, option: str) -> None:
+    model.start(option)
+
+
+def test_it_is_used_by_any_uid_and_from_a_folder_that_cannot_be_written(program: Program) -> None:
+    for path in [program.root, *program.root.rglob("*")]:
+        if not path.is_symlink():
+            path.chmod(0o555)
+    assert program.start(user=NOBODY).mapped
+
+
+def test_it_is_used_where_a_jar_was_added(program: Program) -> None:
+    shutil.copy2(program.root / "jars/a.jar", program.root / "jars/b.jar")
+    started = program.start()
+    assert started.mapped
+    assert f"{program.root}/jars/z.jar:{program.root}/jars/b.jar:" in started.facts["path"]
+
+
+# --- where it does not ---------------------------------------------------------------------------
+
+
+def cut(program: Program) -> None:
+    path = program.archive / "classes.jsa"
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def flip(program: Program) -> None:
+    with (program.archive / "classes.jsa").open("r+b") as file:
+        file.seek(1_000_000)
+        byte = file.read(1)[0]
+        file.seek(1_000_000)
+        file.write(bytes([byte ^ 1]))
+
+
+def touch(program: Program) -> None:
+    os.utime(program.root / "jars/a.jar", (1, 1))
+
+
+def change(program: Program) -> None:
+    with (program.root / "jars/z.jar").open("ab") as file:
+        file.write(b"\0")
+
+
+def hide(program: Program) -> None:
+    (program.root / "conf" / "both.properties").write_text("conf")
+
+
+BROKEN: dict[str, tuple[Callable[[Program], object], str]] = {
+    "cut": (cut, "classes.jsa was changed or cut off"),
+    "empty": (lambda p: os.truncate(p.archive / "classes.jsa", 0), "classes.jsa was changed"),
+    "flipped": (flip, "classes.jsa was changed or cut off"),
+    "missing": (lambda p: (p.archive / "classes.jsa").unlink(), "classes.jsa: No such file"),
+    "a folder": (lambda p: ((p.archive / "classes.jsa").unlink(),
+                            (p.archive / "classes.jsa").mkdir()), "classes.jsa: Is a directory"),
+    "no manifest": (lambda p: (p.archive / "manifest").unlink(), "manifest: No such file"),
+    "empty manifest": (lambda p: os.truncate(p.archive / "manifest", 0), "manifest is empty"),
+    "cut manifest": (lambda p: os.truncate(p.archive / "manifest", 60), "manifest"),
+    "other manifest": (lambda p: (p.archive / "manifest").write_text("sparkpod archive 2\n"),
+                       "of another version"),
+    "touched jar": (touch, "a.jar is not the file that the archive was made from"),
+    "changed jar": (change, "z.jar is not the file that the archive was made from"),
+    "jar taken away": (lambda p: (p.root / "jars/a.jar").unlink(), "the archive has"),
+    "hidden resource": (hide, "conf//both.properties comes before a jar that has one as well"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_does_not_fit_is_not_used_and_is_told_in_one_line(program: Program, name: str) -> None:
+    damage, reason = BROKEN[name]
+    damage(program)
+    started = program.start()
+    assert reason in started.refusal()
+    where = f"{program.root}/conf/" if name == "hidden resource" else "shared.jar"
+    assert where in started.facts["both"]
+    # As if there were no archive: the class path is as it was given.
+    assert started.facts["path"].startswith(f"{program.root}/conf/:")
+
+
+@pytest.mark.parametrize("name", ["classes.jsa", "manifest"])
+def test_what_cannot_be_read_is_not_used(program: Program, name: str) -> None:
+    (program.archive / name).chmod(0)
+    assert f"{name}: Permission denied" in program.start(user=NOBODY).refusal()
+
+
+def test_a_jar_that_is_named_before_the_others_stays_before_them(model: Program) -> None:
+    first = f"{model.root}/jars/z.jar"
+    started = model.start(class_path=f"{first}:{model.class_path}")
+    assert f"the class path has {first} where the archive has" in started.refusal()
+    assert started.facts["path"].startswith(first)
+
+
+def test_another_jvm_does_not_get_it(model: Program) -> None:
+    other = Program(model.root, rig.fetch("java", "21.0.8.2"))
+    assert f"it was made with {JDK}/bin/java, this is" in other.start().refusal()
+
+
+def test_a_jvm_that_was_replaced_does_not_get_it(program: Program) -> None:
+    manifest = program.archive / "manifest"
+    lines = manifest.read_text().splitlines(keepends=True)
+    manifest.write_text(
+        "".join("digest " + "0" * 64 + line[71:] if "libjvm" in line else line for line in lines)
+    )
+    assert "libjvm.so was changed" in program.start().refusal()
+
+
+# --- the way through -----------------------------------------------------------------------------
+
+ECHO = """#!/bin/bash
+printf '%s\\0' "$0" "$@"
+printf '\\0'
+env -0 | sort -z
+"""
+
+
+def through(program: Program, *args: str) -> list[str]:
+    """What the real java is handed: its own path and arguments, then, behind an empty one, its
+    environment."""
+    home = program.root / "echo"
+    (home / "bin").mkdir(parents=True)
+    (home / "bin" / "java").write_text(ECHO)
+    (home / "bin" / "java").chmod(0o755)
+    env = {**program.env(), "SPARKPOD_JAVA_HOME": str(home), "A": "b c"}
+    argv = [str(program.archive / "java/bin/java"), *args]
+    ended = subprocess.run(argv, env=env, capture_output=True, text=True, check=True)
+    return ended.stdout.split("\0")[:-1]
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        [],
+        ["-version"],
+        ["-jar", "program.jar", "-cp", "x"],
+        ["-cp"],
+        ["Main", "-cp", "x"],
+        ["-Xmx1g", "-cp", "conf::/opt/spark/jars/*:", "Main", "", "two words", "-h"],
+    ],
+)
+def test_arguments_and_environment_reach_java_untouched(
+    program: Program, args: Sequence[str]
+) -> None:
+    argv, environment = through(program, *args), {}
+    split = argv.index("", len(args))
+    environment = dict(entry.split("=", 1) for entry in argv[split + 1 :])
+    home = program.root / "echo"
+    assert argv[:split] == [f"{home}/bin/java", *args]
+    assert environment["JAVA_HOME"] == str(home)
+    assert environment["A"] == "b c"
+    assert not [name for name in environment if name.startswith("SPARKPOD_")]
+
+
+def test_without_a_java_it_says_so(model: Program) -> None:
+    env = {**model.env(), "SPARKPOD_JAVA_HOME": "/nowhere"}
+    argv = [str(model.archive / "java/bin/java"), "-version"]
+    ended = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
+    assert ended.returncode == 127
+    assert "there is no java in JAVA_HOME /nowhere" in ended.stderr
+
+
+# --- every JVM -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", ["11.0.13.1", "21.0.8.2", "25.0.2.1"])
+def test_each_jvm_has_its_archive(work: pathlib.Path, version: str) -> None:
+    program = make_program(work / "program", rig.fetch("java", version))
+    assert program.start().mapped
+    cut(program)
+    assert "classes.jsa was changed or cut off" in program.start().refusal()
+
+
+def test_java_8_has_none_and_that_is_no_fault(work: pathlib.Path) -> None:
+    java = work / "jre" / "bin" / "java"
+    java.parent.mkdir(parents=True)
+    java.write_text("#!/bin/sh\necho 'openjdk version \"1.8.0_342\"' >&2\n")
+    java.chmod(0o755)
+    ended = subprocess.run(
+        [SCRIPT, work / "archive"],
+        env={**rig.base_env(), "JAVA_HOME": str(work / "jre"), "SPARKPOD": rig.sparkpod_binary()},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "none: Java 8 cannot use one" in ended.stderr
+    assert not (work / "archive").exists()
+
+
+# --- the services --------------------------------------------------------------------------------
+
+
+@pytest.fixture(name="archives", scope="module")
+def archives_fixture(homes: rig.Homes, session_folder: pathlib.Path) -> dict[str, pathlib.Path]:
+    """What images/archive makes of the real Spark and of the real metastore, by role."""
+    made = {}
+    for role, env in (
+        ("thrift-server", {**homes.spark_env(), "THRIFT_PORT": str(rig.free_port())}),
+        ("metastore", {**homes.metastore_env(), "METASTORE_PORT": str(rig.free_port())}),
+    ):
+        made[role] = session_folder / f"archive-{role}"
+        subprocess.run(
+            [SCRIPT, made[role]],
+            env={**rig.base_env(), **env, "SPARKPOD": str(rig.sparkpod_binary())},
+            check=True,
+            timeout=900,
+        )
+    return made
+
+
+def maps_archive(process: rig.Sparkpod, archive: pathlib.Path) -> bool:
+    """Whether the JVM of the service has the archive in its memory."""
+    maps = pathlib.Path(f"/proc/{process.java()}/maps").read_text()
+    return str(archive / "classes.jsa") in maps
+
+
+def test_the_services_start_from_their_archives_and_serve(
+    homes: rig.Homes,
+    hive_database: rig.Database,
+    archives: dict[str, pathlib.Path],
+    work: pathlib.Path,
+    sparkpod: Callable[..., rig.Sparkpod],
+) -> None:
+    ports = {name: str(rig.free_port()) for name in ("METASTORE_PORT", "THRIFT_PORT")}
+    values = {**hive_database.env(), **ports, "SPARK_UI_PORT": str(rig.free_port())}
+    values["WAREHOUSE"] = f"file:{work}/warehouse"
+    for role in ("metastore", "thrift-server"):
+        env = rig.role_env(homes, role, work / role, values)
+        process = sparkpod(role, env={**env, "SPARKPOD_JAVA_ARCHIVE": str(archives[role])})
+        process.wait_ready()
+        assert "without the class-data archive" not in process.stderr
+        assert maps_archive(process, archives[role])
+    beeline = rig.Beeline(homes, int(ports["THRIFT_PORT"]))
+    rows = beeline.query("CREATE TABLE t AS SELECT 40 + 2 AS n", "SELECT n FROM t")
+    assert rows[-1] == ["42"]
+
+
+def test_switched_off_it_is_not_used(
+    homes: rig.Homes, work: pathlib.Path, metastore: rig.Metastore, sparkpod: Callable[..., rig.Sparkpod]
+) -> None:  # fmt: skip
+    values = {"METASTORE_PORT": str(metastore.port), "SPARK_UI_PORT": str(rig.free_port())}
+    values["THRIFT_PORT"] = str(rig.free_port())
+    env = rig.role_env(homes, "thrift-server", work / "off", values)
+    process = sparkpod("thrift-server", env={**env, "SPARKPOD_JAVA_ARCHIVE": "off"})
+    process.wait_ready()
+    assert not maps_archive(process, pathlib.Path("/archive"))
+    java = process.java()
+    assert java and "-XX:SharedArchiveFile" not in " ".join(rig.cmdline(java))

@@ -1,0 +1,25 @@
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+
+/** Says of its own JVM what a class-data archive could change, a line each. */
+public final class Shared {
+    private static String resource(String name) {
+        var url = Shared.class.getClassLoader().getResource(name);
+        return url == null ? "none" : url.toString();
+    }
+
+    public static void main(String[] args) throws Exception {
+        boolean mapped = Files.lines(Path.of("/proc/self/maps")).anyMatch(
+            line -> line.endsWith("/archive/classes.jsa"));
+        System.out.println("mapped " + mapped);
+        System.out.println("java.home " + System.getProperty("java.home"));
+        System.out.println("JAVA_HOME " + System.getenv("JAVA_HOME"));
+        System.out.println("ours " + System.getenv().keySet().stream()
+            .filter(name -> name.startsWith("SPARKPOD_")).count());
+        System.out.println("arguments " + Arrays.asList(args));
+        System.out.println("path " + System.getProperty("java.class.path"));
+        System.out.println("conf " + resource("hive-site.xml"));
+        System.out.println("both " + resource("both.properties"));
+    }
+}
