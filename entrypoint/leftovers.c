@@ -41,6 +41,7 @@ struct leftovers {
     const char *namespace;
     const char *uid; /* the driver's pod's */
     size_t deleted[KINDS];
+    bool more[KINDS];   /* not all of these were counted */
     struct buf reasons; /* why not all; "" if all */
 };
 
@@ -114,46 +115,43 @@ static int take_page(const struct leftovers *l, const struct kind *kind, const j
     return buf_add_str(from, next) < 0 ? err_no_memory(err) : 0;
 }
 
-static int take_all_pages(const struct leftovers *l, const struct kind *kind, const char *selector,
-                          size_t *count, struct err *err)
+/* What is deleted by its label is counted no further than to the first leftovers: their deletion is
+ * to have the time. from is set to where the rest begins, "" if all pages were read. */
+static int take_pages(const struct leftovers *l, const struct kind *kind, const char *selector,
+                      struct buf *from, size_t *count, struct err *err)
 {
-    BUF_AUTO from = BUF_INIT(FROM_MAX_BYTES);
     int taken;
 
     do {
         json_t *page = NULL;
 
         taken = kubernetes_list(&l->kubernetes, l->namespace, kind->resource, selector,
-                                buf_str(&from), &page, err);
+                                buf_str(from), &page, err);
         if (taken == 0)
-            taken = take_page(l, kind, page, &from, count, err);
+            taken = take_page(l, kind, page, from, count, err);
         json_decref(page);
-    } while (taken == 0 && from.len);
+    } while (taken == 0 && from->len && !(kind->is_labelled && *count));
     return taken;
 }
 
-static int clean_labelled(const struct leftovers *l, const struct kind *kind, size_t *deleted,
-                          struct err *err)
+static int clean_kind(struct leftovers *l, size_t index, struct err *err)
 {
+    const struct kind *kind = &kinds[index];
+    BUF_AUTO from = BUF_INIT(FROM_MAX_BYTES);
     char selector[256];
     size_t found = 0;
 
+    if (!kind->is_labelled)
+        return take_pages(l, kind, kind->selector, &from, &l->deleted[index], err);
     (void)snprintf(selector, sizeof(selector), "%s," THRIFT_SERVER_UID_LABEL "=%s", kind->selector,
                    l->uid);
-    if (take_all_pages(l, kind, selector, &found, err) < 0 ||
+    if (take_pages(l, kind, selector, &from, &found, err) < 0 ||
         (found && kubernetes_delete_all(&l->kubernetes, l->namespace, kind->resource, selector,
                                         GRACE_S, err) < 0))
         return -1;
-    *deleted = found;
+    l->deleted[index] = found;
+    l->more[index] = from.len > 0;
     return 0;
-}
-
-static int clean_kind(struct leftovers *l, size_t kind, struct err *err)
-{
-    const struct kind *k = &kinds[kind];
-
-    return k->is_labelled ? clean_labelled(l, k, &l->deleted[kind], err)
-                          : take_all_pages(l, k, k->selector, &l->deleted[kind], err);
 }
 
 /* Until the deadline: at a pod's start the way to the API server may open a little later, and a
@@ -199,8 +197,8 @@ static void report(const struct leftovers *l)
 
     for (size_t i = 0; i < KINDS; i++) {
         sum += l->deleted[i];
-        buf_printf(&counts, "%s%zu %s%s", i ? ", " : "", l->deleted[i], kinds[i].name,
-                   l->deleted[i] == 1 ? "" : "s");
+        buf_printf(&counts, "%s%s%zu %s%s", i ? ", " : "", l->more[i] ? "at least " : "",
+                   l->deleted[i], kinds[i].name, l->deleted[i] == 1 ? "" : "s");
     }
     if (l->reasons.len)
         log_warn("leftovers",
