@@ -88,6 +88,14 @@ CURL *http_handle_new(const struct http_request *request, struct curl_slist **re
     return curl;
 }
 
+CURLSH *http_share_new(void)
+{
+    CURLSH *share = initialise() < 0 ? NULL : curl_share_init();
+
+    (void)curl_share_setopt(share, CURLSHOPT_SHARE, CURL_LOCK_DATA_CONNECT);
+    return share;
+}
+
 long http_timeout_ms(int64_t deadline_ms)
 {
     int left = clock_left_ms(deadline_ms);
@@ -223,6 +231,7 @@ int http_send(const struct http_request *request, struct http_reply *ret, struct
     if (!curl)
         return err_no_memory(err);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt(curl, CURLOPT_SHARE, request->share);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, http_timeout_ms(request->deadline_ms));
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, keep_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, ret);

@@ -25,6 +25,7 @@ struct http_request {
     const char *ca_file;    /* certificates to trust; NULL: the system's */
     bool insecure;          /* do not verify the server's certificate */
     const char *connect_to; /* "host:port" to connect to, whoever url names; NULL: as it says */
+    CURLSH *share;          /* of http_share_new(); NULL: a connection of its own */
     int64_t deadline_ms;    /* of clock_ms() */
     size_t max_bytes;       /* of the body that are kept */
     const char *wanted[HTTP_MAX_WANTED]; /* names of headers to keep; NULL: no more */
@@ -56,6 +57,10 @@ const char *http_ca_bundle(void);
  * speak something else. The caller frees it with curl_easy_cleanup() and, after the connect,
  * *ret_list with curl_slist_free_all(). NULL without memory. */
 CURL *http_handle_new(const struct http_request *request, struct curl_slist **ret_list);
+
+/* What requests, one after the other, keep their connection in. The caller frees it with
+ * curl_share_cleanup(). NULL without memory. */
+CURLSH *http_share_new(void);
 
 /* What is left until deadline_ms as libcurl's timeouts want it: 0 is none. */
 long http_timeout_ms(int64_t deadline_ms);

@@ -39,6 +39,7 @@ int kubernetes_open(struct kubernetes *ret, const char *folder, char *const *env
 
     *ret = (struct kubernetes){.namespace = BUF_INIT(256),
                                .authorization = BUF_INIT(2 * FILE_MAX_BYTES),
+                               .share = http_share_new(),
                                .timeout_ms = timeout_ms,
                                .deadline_ms = CLOCK_NEVER};
     (void)snprintf(ret->server, sizeof(ret->server), "https://%s%s%s:%s", is_ipv6 ? "[" : "", host,
@@ -62,6 +63,7 @@ void kubernetes_close(struct kubernetes *kubernetes)
 {
     buf_free(&kubernetes->namespace);
     buf_free(&kubernetes->authorization);
+    (void)curl_share_cleanup(kubernetes->share);
 }
 
 struct question {
@@ -87,6 +89,7 @@ static int ask(const struct kubernetes *kubernetes, const struct question *quest
         .body = body,
         .body_len = body ? strlen(body) : 0,
         .ca_file = kubernetes->ca_file,
+        .share = kubernetes->share,
         .deadline_ms =
             deadline_ms < kubernetes->deadline_ms ? deadline_ms : kubernetes->deadline_ms,
         .max_bytes = question->max_bytes ?: ANSWER_MAX_BYTES,

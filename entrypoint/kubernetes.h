@@ -7,6 +7,7 @@
 #include "common/buf.h"
 #include "common/err.h"
 
+#include <curl/curl.h>
 #include <jansson.h>
 #include <limits.h>
 #include <stdint.h>
@@ -18,6 +19,7 @@ struct kubernetes {
     char ca_file[PATH_MAX];
     struct buf namespace;     /* the pod's own */
     struct buf authorization; /* the header with the token */
+    CURLSH *share;            /* the connection; NULL without memory: one for each request */
     int64_t timeout_ms;       /* of one request */
     int64_t deadline_ms;      /* of all of them; CLOCK_NEVER unless the caller sets it */
 };

@@ -83,6 +83,7 @@ class StandIn:
             """Hands each request to the stand-in."""
 
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
 
             def date_time_string(self, timestamp: Optional[float] = None) -> str:
                 return email.utils.formatdate(
