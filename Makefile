@@ -62,7 +62,7 @@ FUZZ_TARGETS := $(FUZZ_SOURCES:tests/fuzz/%.c=$(BUILD)/%)
 .PHONY: all help install-build binary run check unit asan coverage integration integration-release \
         integration-arm64 \
         integration-asan static sbom sources images check-images chart check-chart e2e bench \
-        bench-init fuzz fuzz-targets lint format clean
+        bench-init bench-scale fuzz fuzz-targets lint format clean
 
 all: install-build ## build build/dev/sparkpod (the default)
 	@$(MAKE) --no-print-directory binary
@@ -218,6 +218,12 @@ bench: static ## speed and memory, beside peers, as ratios
 bench-init: static ## PID 1 beside tini, dumb-init and catatonit: cases, latency, memory
 	@deps/install bench
 	@tests/bench/init build/release/sparkpod
+
+bench-scale: static ## 10,000 executors and statements, 500 sessions: writes the tables of docs/scale.md
+	@deps/install bench run chart
+	@deps/tool --missing helm
+	@tests/rig/fetch --missing spark
+	@tests/bench/scale build/release/sparkpod
 
 fuzz: ## libFuzzer on the parsers, FUZZ_S seconds (60) or FUZZ_RUNS executions each
 	@FUZZ_S='$(FUZZ_S)' FUZZ_RUNS='$(FUZZ_RUNS)' tests/fuzz/run

@@ -15,37 +15,23 @@ from typing import Any, Callable, Iterator, Optional
 
 import pytest
 import rig
-from kubernetes_stand_in import KubernetesStandIn, Metadata, metadata
+from kubernetes_stand_in import (
+    IN_POD,
+    SERVICE_ACCOUNT,
+    KubernetesStandIn,
+    Metadata,
+    claim,
+    config_map,
+    executor,
+    metadata,
+)
 from stand_in import Answer, Authority, Request
 
 TOKEN = "eyJh.the-token-of-the-service-account.sig"
 UID, OTHER_UID = "0b1c2d3e-1111-4222-8333-444455556666", "ffffffff-1111-4222-8333-444455556666"
-SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
-
-# In a pod's place, with a service account's folder where every pod has it.
-IN_POD = """
-mount -t tmpfs none /var/run && mkdir -p "$(dirname "$FOLDER")" && cp -r "$ACCOUNT" "$FOLDER" &&
-exec "$@"
-"""
 
 DELETED = "deleted what a dead driver of this pod left: "
 NOT_ALL = "what a dead driver of this pod left may be there still"
-
-
-def executor(name: str, uid: str, app: str = "spark-1", *, ending: bool = False) -> Metadata:
-    """An executor's pod of the driver in the pod with that uid."""
-    labels = {"spark-role": "executor", "spark-app-selector": app, "sparkpod-driver-uid": uid}
-    return metadata(name, labels, uid, ending=ending)
-
-
-def config_map(name: str, uid: str, app: str = "spark-1") -> Metadata:
-    """A ConfigMap of executors, as the driver makes one."""
-    return metadata(name, {"spark-role": "executor", "spark-app-selector": app}, uid)
-
-
-def claim(name: str, uid: str, app: str = "spark-1") -> Metadata:
-    """A claim that the driver owns."""
-    return metadata(name, {"spark-app-selector": app}, uid)
 
 
 def full() -> dict[str, list[Metadata]]:

@@ -13,6 +13,14 @@ from typing import Any, Mapping, Optional, Sequence
 
 from stand_in import Answer, Authority, Request, StandIn
 
+SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+
+# In a pod's place, with a service account's folder where every pod has it.
+IN_POD = """
+mount -t tmpfs none /var/run && mkdir -p "$(dirname "$FOLDER")" && cp -r "$ACCOUNT" "$FOLDER" &&
+exec "$@"
+"""
+
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 Metadata = dict[str, Any]
@@ -29,6 +37,22 @@ def metadata(
     if ending:
         value["deletionTimestamp"] = "2026-11-22T00:00:00Z"
     return value
+
+
+def executor(name: str, uid: str, app: str = "spark-1", *, ending: bool = False) -> Metadata:
+    """An executor's pod of the driver in the pod with that uid."""
+    labels = {"spark-role": "executor", "spark-app-selector": app, "sparkpod-driver-uid": uid}
+    return metadata(name, labels, uid, ending=ending)
+
+
+def config_map(name: str, uid: str, app: str = "spark-1") -> Metadata:
+    """A ConfigMap of executors, as the driver makes one."""
+    return metadata(name, {"spark-role": "executor", "spark-app-selector": app}, uid)
+
+
+def claim(name: str, uid: str, app: str = "spark-1") -> Metadata:
+    """A claim that the driver owns."""
+    return metadata(name, {"spark-app-selector": app}, uid)
 
 
 def chosen(item: Metadata, selector: str) -> bool:
