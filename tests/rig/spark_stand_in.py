@@ -1,5 +1,5 @@
-"""Stand-ins for what Spark's driver has on both its sides: its own UI, and the Kubernetes API as it is
-asked for executors."""
+"""Stand-ins for what Spark's driver has on both its sides: its own UI, and the Kubernetes API as it
+is asked for executors."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class _Server:
 
 class SparkPage(_Server):
     """A stand-in for Spark's UI: /sqlserver/ with so many sessions and statements until it was read
-    polls times, none after that. It obeys pageSize as Spark does, unless told not to; before is what
-    stands before the count, in bytes."""
+    polls times, none after that. It obeys pageSize as Spark does, unless told not to; before is
+    what stands before the count, in bytes."""
 
     def __init__(
         self, sessions: int, statements: int, polls: int, *, paged: bool = True, before: int = HEAD
@@ -72,8 +72,8 @@ class SparkPage(_Server):
 
 
 class SparkApi(_Server):
-    """A stand-in for the API server as Spark's driver asks it: pods are made and stay pending, lists
-    and watches show them."""
+    """A stand-in for the API server as Spark's driver asks it: pods are made and stay pending,
+    lists and watches show them."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[float, str, int]] = []
