@@ -154,7 +154,8 @@ integration-release: static
 	@SPARKPOD=build/release/sparkpod $(PYTEST) tests/integration/test_battery.py \
 	    tests/integration/test_pid1.py tests/integration/test_command_line.py \
 	    tests/integration/test_install.py tests/integration/test_render_*.py \
-	    tests/integration/test_server.py tests/integration/test_leftovers.py
+	    tests/integration/test_server.py tests/integration/test_leftovers.py \
+	    tests/integration/test_drain.py
 
 # What needs neither JVM nor strace is run against the one for linux/arm64, under QEMU.
 integration-arm64:
@@ -220,7 +221,7 @@ bench-init: static ## PID 1 beside tini, dumb-init and catatonit: cases, latency
 	@tests/bench/init build/release/sparkpod
 
 bench-scale: static ## 10,000 executors and statements, 500 sessions: writes the tables of docs/scale.md
-	@deps/install bench run chart
+	@deps/install build run chart
 	@deps/tool --missing helm
 	@tests/rig/fetch --missing spark
 	@tests/bench/scale build/release/sparkpod
