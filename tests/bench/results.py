@@ -70,6 +70,11 @@ def number(value: float) -> str:
     return f"{value:.{1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3}f}"
 
 
+def times(ratio: float) -> str:
+    """Write a ratio."""
+    return f"{ratio:.2f}" if ratio < 10 else f"{ratio:,.0f}"
+
+
 def ratios(contestants: dict[str, list[float]]) -> dict[str, float]:
     """Return each contestant's median, divided by that of the first."""
     medians = {name: statistics.median(values) for name, values in contestants.items()}
@@ -172,12 +177,15 @@ def show(found: Figures) -> None:
     """Print a table for each figure."""
     for (figure, unit), contestants in found.items():
         print(f"{figure}, {unit}")
-        width = max(30, *map(len, contestants))
+        width = max(32, *map(len, contestants))
         for (name, ratio), values in zip(ratios(contestants).items(), contestants.values()):
-            print(f"  {name:{width}}{spread(values)}  ratio {ratio:.2f}")
+            median, least, most = map(number, spread(values))
+            line = f"  {name:{width}}{median:>10}"
+            if len(values) > 1:
+                line += f" ({least} to {most}, {len(values)} runs)  ratio {times(ratio)}"
+            print(line)
 
 
-def spread(values: Sequence[float]) -> str:
-    """Write median, minimum and maximum as columns."""
-    median, least, most = map(number, (statistics.median(values), min(values), max(values)))
-    return f"{median:>10} ({least} to {most}, {len(values)} runs)"
+def spread(values: Sequence[float]) -> tuple[float, float, float]:
+    """Return median, minimum and maximum."""
+    return statistics.median(values), min(values), max(values)
