@@ -62,7 +62,7 @@ FUZZ_TARGETS := $(FUZZ_SOURCES:tests/fuzz/%.c=$(BUILD)/%)
 .PHONY: all help install-build binary run check unit asan coverage integration integration-release \
         integration-arm64 \
         integration-asan static sbom sources images check-images chart check-chart e2e bench \
-        bench-init bench-scale fuzz fuzz-targets lint format clean
+        bench-init bench-start bench-e2e bench-scale fuzz fuzz-targets lint format clean
 
 all: install-build ## build build/dev/sparkpod (the default)
 	@$(MAKE) --no-print-directory binary
@@ -209,16 +209,27 @@ check-chart: ## lint the chart, render it for every Kubernetes, check what came 
 e2e: ## a Kubernetes on this machine, or that of KUBECONFIG, and the chart on it (docs/e2e.md)
 	@tests/e2e/run
 
-bench: static ## speed and memory, beside peers, as ratios
+bench: static ## speed and memory beside peers: docs/benchmarks.md, docs/bench-*.svg
+	@tests/rig/fetch --missing all
 	@deps/install bench run
-	@tests/bench/start-up build/release/sparkpod
-	@tests/bench/render build/release/sparkpod
-	@tests/bench/probe build/release/sparkpod
-	@tests/bench/wait build/release/sparkpod
+	@for each in start_up render init probe wait cold_start; do tests/bench/$$each || exit; done
+	@tests/bench/report
 
-bench-init: static ## PID 1 beside tini, dumb-init and catatonit: cases, latency, memory
+bench-init: static ## PID 1 beside tini, dumb-init and catatonit: the cases, into docs/benchmarks.md
 	@deps/install bench
-	@tests/bench/init build/release/sparkpod
+	@tests/bench/init --cases
+	@tests/bench/report
+
+bench-start: static ## where the time of a start goes: docs/start-timeline.svg
+	@tests/rig/fetch --missing all
+	@deps/install bench run
+	@tests/bench/timeline
+
+bench-e2e: static ## the chart on a Kubernetes on this machine: into docs/benchmarks.md
+	@deps/install e2e images chart test bench
+	@tests/images/build
+	@tests/bench/kubernetes
+	@tests/bench/report
 
 bench-scale: static ## 10,000 executors and statements, 500 sessions: writes the tables of docs/scale.md
 	@deps/install build run chart

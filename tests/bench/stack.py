@@ -26,19 +26,26 @@ HEAP = {"HADOOP_HEAPSIZE": "512"}  # of the metastore
 
 
 def archive(home: pathlib.Path, env: dict[str, str]) -> pathlib.Path:
-    """Return the class-data archive of a Spark or a metastore; made once, by images/archive."""
-    script = results.ROOT / "images" / "archive"
+    """Return the class-data archive of a Spark or a metastore, made by images/archive. It is kept for
+    as long as that script, the binary, of which it has a copy, and Java are the same."""
+    script, binary = results.ROOT / "images" / "archive", rig.sparkpod_binary()
     if not script.exists():
         sys.exit(f"{script} is not there: leave {ARCHIVE} out with --contestants")
-    digest = hashlib.sha256(script.read_bytes()).hexdigest()[:12]
-    folder = results.CACHE / f"archive-{home.name}-java-{results.java()}-{digest}"
-    if not folder.exists():
-        print(f"making {folder}", flush=True)
-        try:
-            subprocess.run([script, folder], env={**rig.base_env(), **env}, check=True)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
+    made_of = [results.java().encode(), script.read_bytes(), binary.read_bytes()]
+    digest = hashlib.sha256(b"\0".join(made_of)).hexdigest()[:12]
+    name = f"archive-{home.name}"
+    folder = results.CSV.parent / f"{name}-{digest}"
+    if folder.exists():
+        return folder
+    for old in results.CSV.parent.glob(f"{name}-*"):
+        shutil.rmtree(old)
+    ports = {name: str(rig.free_port()) for name in ("THRIFT_PORT", "METASTORE_PORT")}
+    try:
+        env = {**rig.base_env(), **env, **ports, "SPARKPOD": str(binary)}
+        subprocess.run([script, folder], env=env, check=True)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     return folder
 
 

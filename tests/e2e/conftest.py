@@ -72,8 +72,8 @@ def is_own() -> bool:
     return os.environ.get("KUBECONFIG", "") in ("", cluster("kubeconfig"))
 
 
-@pytest.fixture(scope="session", name="kubectl")
-def _kubectl() -> Iterator[Kubectl]:
+@contextlib.contextmanager
+def connected() -> Iterator[Kubectl]:
     """kubectl on a cluster that runs and has the images."""
     environment = dict(os.environ)
     if is_own():
@@ -83,10 +83,19 @@ def _kubectl() -> Iterator[Kubectl]:
         lines = subprocess.run(["bash", "-c", shell], stdout=subprocess.PIPE, text=True, check=True)
         environment = dict(line.split("=", 1) for line in lines.stdout.split("\0") if line)
     proxy = Proxy(environment)
-    REPORT.watch(proxy)
-    yield Kubectl(environment, proxy)
-    REPORT.stop()
-    proxy.close()
+    try:
+        yield Kubectl(environment, proxy)
+    finally:
+        proxy.close()
+
+
+@pytest.fixture(scope="session", name="kubectl")
+def _kubectl() -> Iterator[Kubectl]:
+    """The same, with the report watching."""
+    with connected() as kubectl:
+        REPORT.watch(kubectl.proxy)
+        yield kubectl
+        REPORT.stop()  # before the proxy
 
 
 def restrict(kubectl: Kubectl, name: str) -> Kubectl:
@@ -116,11 +125,16 @@ def _restricted(kubectl: Kubectl, request: pytest.FixtureRequest) -> Iterator[Ku
     kubectl.run("delete", "namespace", namespaced.namespace, "--wait=false")
 
 
-@pytest.fixture(scope="session", name="helm")
-def _helm() -> str:
+def helm_path() -> str:
     """The path of helm."""
     tool = [str(HERE.parent.parent / "deps" / "tool"), "helm"]
     return subprocess.run(tool, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+
+
+@pytest.fixture(scope="session", name="helm")
+def _helm() -> str:
+    """The same."""
+    return helm_path()
 
 
 @pytest.fixture(scope="session", name="release")
