@@ -72,7 +72,7 @@ def number(value: float) -> str:
 
 def times(ratio: float) -> str:
     """Write a ratio."""
-    return f"{ratio:.2f}" if ratio < 10 else f"{ratio:,.0f}"
+    return f"{ratio:,.0f}" if ratio >= 10 else f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.1g}"
 
 
 def ratios(contestants: dict[str, list[float]]) -> dict[str, float]:

@@ -115,6 +115,13 @@ class Stack:
         }
         return rig.Process("stock", ["bash", "-c", WRAPPER], env, folder), values
 
+    def check(self, contestant: str, role: str, process: rig.Process) -> None:
+        """RigError unless the JVM uses the archive where it is to, as it starts without it too."""
+        maps = pathlib.Path(f"/proc/{process.java()}/maps").read_text()
+        uses = f"{self.archives[role]}/classes.jsa" in maps
+        if uses != (contestant == ARCHIVE):
+            raise rig.RigError(f"{TITLES[contestant]}, {role}: archive {uses=}\n{process.tails()}")
+
     def _sparkpod(
         self, contestant: str, role: str, folder: pathlib.Path, values: dict[str, str]
     ) -> rig.Sparkpod:
