@@ -1,5 +1,5 @@
-"""What the pictures in docs/ have in common: legible on white and on black, and the same file for the
-same values."""
+"""What the pictures in docs/ have in common: legible on white and on black, and the same file for
+the same values."""
 
 from __future__ import annotations
 

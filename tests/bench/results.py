@@ -24,7 +24,7 @@ from typing import NamedTuple
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "rig"))
 
-import rig  # noqa: E402,F401  pylint: disable=wrong-import-position,unused-import
+import rig as rig  # noqa: E402  pylint: disable=wrong-import-position,useless-import-alias
 
 CSV = ROOT / "build" / "bench" / "results.csv"
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "sparkpod"
@@ -49,8 +49,11 @@ def read() -> list[Row]:
     if not CSV.exists():
         return []
     with CSV.open(newline="") as file:
-        lines = list(csv.reader(file))[1:]
-    return [Row(*line[:4], int(line[4]), line[5]) for line in lines]
+        _, *lines = csv.reader(file)
+    return [
+        Row(bench, contestant, figure, unit, int(run), value)
+        for bench, contestant, figure, unit, run, value in lines
+    ]
 
 
 def figures(rows: Iterable[Row]) -> Figures:

@@ -26,7 +26,7 @@ HEAP = {"HADOOP_HEAPSIZE": "512"}  # of the metastore
 
 
 def archive(home: pathlib.Path, env: dict[str, str]) -> pathlib.Path:
-    """Return the class-data archive of a Spark or a metastore, made by images/archive. It is kept for
+    """Return the class-data archive of a Spark or a metastore, made by images/archive. It is kept
     as long as that script, the binary, of which it has a copy, and Java are the same."""
     script, binary = results.ROOT / "images" / "archive", rig.sparkpod_binary()
     if not script.exists():
