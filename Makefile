@@ -210,7 +210,7 @@ e2e: ## a Kubernetes on this machine, or that of KUBECONFIG, and the chart on it
 	@tests/e2e/run
 
 bench: static ## speed and memory beside peers: docs/benchmarks.md, docs/bench-*.svg
-	@tests/rig/fetch --missing all
+	@tests/rig/fetch --missing spark && tests/rig/fetch --missing metastore
 	@deps/install bench run
 	@for each in start_up render init probe wait cold_start; do tests/bench/$$each || exit; done
 	@tests/bench/report
@@ -221,7 +221,7 @@ bench-init: static ## PID 1 beside tini, dumb-init and catatonit: the cases, int
 	@tests/bench/report
 
 bench-start: static ## where the time of a start goes: docs/start-timeline.svg
-	@tests/rig/fetch --missing all
+	@tests/rig/fetch --missing spark && tests/rig/fetch --missing metastore
 	@deps/install bench run
 	@tests/bench/timeline
 
