@@ -19,7 +19,6 @@
 
 #define CLASS_PATH_MAX_BYTES ((size_t)128 << 10) /* the kernel's MAX_ARG_STRLEN */
 #define OPTION_MAX_BYTES 4096
-#define OPTIONS_ADDED 2
 
 /* ---- on the way to the scripts ---- */
 
@@ -107,8 +106,8 @@ static size_t find_class_path(char *const *argv)
     return 0;
 }
 
-/* spark-class asks a JVM for the command line to execute, and reads it from its output. It begins
- * with the java of that JVM's JAVA_HOME. */
+/* spark-class asks a small JVM for the command line to execute. It begins with the java of that
+ * JVM's JAVA_HOME, and to check an archive would take longer than that JVM lives. */
 static bool is_launcher(char *const *argv)
 {
     for (; *argv; argv++) {
@@ -163,17 +162,15 @@ static int use_archive(const char *folder, const char *java, const char *text, s
 
 /* Become java with the addition; returns if that fails. */
 static void become(const char *java, const struct invocation *invocation, size_t class_path,
-                   const struct addition *addition, bool is_quiet)
+                   const struct addition *addition)
 {
-    char **argv = calloc((size_t)invocation->argc + OPTIONS_ADDED + 1, sizeof(*argv));
+    char **argv = calloc((size_t)invocation->argc + 2, sizeof(*argv));
     size_t count = 0;
 
     if (!argv)
         return;
     argv[count++] = (char *)java;
     argv[count++] = (char *)addition->option;
-    if (is_quiet)
-        argv[count++] = (char *)"-Xlog:disable";
     for (size_t i = 1; invocation->argv[i]; i++)
         argv[count++] =
             i == class_path ? (char *)buf_str(&addition->class_path) : invocation->argv[i];
@@ -187,19 +184,16 @@ static void try_archive(const char *folder, const char *java, const struct invoc
     const char *training = getenv(TRAINING_VARIABLE);
     struct addition addition = {.class_path = BUF_INIT(CLASS_PATH_MAX_BYTES)};
     size_t class_path = find_class_path(invocation->argv);
-    bool is_quiet = is_launcher(invocation->argv), fits;
+    const char *text = class_path ? invocation->argv[class_path] : "";
     struct err err = {0};
 
-    if (class_path) {
-        const char *text = invocation->argv[class_path];
-
-        fits = training ? train(training, text, &addition) == 0
-                        : use_archive(folder, java, text, &addition, &err) == 0;
-        if (fits)
-            become(java, invocation, class_path, &addition, is_quiet);
-        if (!is_quiet && err.message[0])
-            log_info("java", "starting without the class-data archive: %s", err.message);
-    }
+    if (!class_path)
+        return;
+    if ((training ? train(training, text, &addition)
+                  : use_archive(folder, java, text, &addition, &err)) == 0)
+        become(java, invocation, class_path, &addition);
+    if (err.message[0])
+        log_info("java", "starting without the class-data archive: %s", err.message);
     buf_free(&addition.class_path);
 }
 
@@ -216,19 +210,20 @@ int command_java(const struct invocation *invocation)
     char *folder = strdup(getenv(ARCHIVE_VARIABLE) ?: JAVA_ARCHIVE);
     const char *before = getenv(HOME_VARIABLE);
     char *home = before ? strdup(before) : NULL, java[PATH_MAX];
+    bool for_launcher = is_launcher(invocation->argv);
 
     log_open();
     if (find_java(home, java) < 0) {
         log_error("java", "there is no java %s%s", home ? "in JAVA_HOME " : "in PATH", home ?: "");
         return EXIT_NOT_FOUND;
     }
-    if (!getenv(TRAINING_VARIABLE) && !is_launcher(invocation->argv)) {
+    if (!getenv(TRAINING_VARIABLE) && !for_launcher) {
         set("JAVA_HOME", home);
         set(HOME_VARIABLE, NULL);
         set(ARCHIVE_VARIABLE, NULL);
     }
     entry_restore(invocation->entry);
-    if (folder)
+    if (folder && !for_launcher)
         try_archive(folder, java, invocation);
     invocation->argv[0] = java;
     (void)execv(java, invocation->argv);
