@@ -99,7 +99,7 @@ COPY helm/files/log4j2.properties /opt/spark/log4j2/
 COPY --from=build /out/ /
 # Twice as fast a start, for driver and executors; by hand again where jars are added.
 COPY images/archive /usr/local/bin/sparkpod-archive
-RUN sparkpod-archive
+RUN /usr/local/bin/sparkpod-archive
 # Behind the conf folder in the class path: a log4j2.properties there comes first.
 ENV SPARK_DIST_CLASSPATH=/opt/spark/log4j2 \
     SPARK_LOG_DIR=/tmp
@@ -138,7 +138,7 @@ ENV HIVE_HOME=/opt/hive \
     HADOOP_HOME=/opt/hadoop \
     HADOOP_CONF_DIR=/opt/hadoop/conf
 COPY images/archive /usr/local/bin/sparkpod-archive
-RUN sparkpod-archive
+RUN /usr/local/bin/sparkpod-archive
 ARG VERSION=0
 ARG REVISION=unknown
 ARG HIVE_IMAGE
@@ -171,7 +171,7 @@ ENV METASTORE_HOME=/opt/metastore \
     HADOOP_HOME=/opt/hadoop \
     HADOOP_CONF_DIR=/opt/hadoop/conf
 COPY images/archive /usr/local/bin/sparkpod-archive
-RUN sparkpod-archive
+RUN /usr/local/bin/sparkpod-archive
 ARG VERSION=0
 ARG REVISION=unknown
 ARG JRE_IMAGE
