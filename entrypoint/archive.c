@@ -158,13 +158,16 @@ static bool has_name(const struct archive *archive, const char *name)
 }
 
 /* What lies in a folder before the jars hides what a jar has by that name; behind them it would be
- * hidden itself. ("..data" and its like are the kubelet's.) */
+ * hidden itself. ("..data" and its like are the kubelet's.) Of what is no folder, or not for us to
+ * list, nobody knows. */
 static int check_overtaken(const struct archive *archive, const char *folder, struct err *err)
 {
     DIR *dir = opendir(*folder ? folder : ".");
     const struct dirent *entry;
     int result = 0;
 
+    if (!dir && errno != ENOENT)
+        return err_set_errno(err, EXIT_DATA, "%s comes before the archive's jars", folder);
     while (dir && result == 0 && (entry = readdir(dir))) {
         if (entry->d_name[0] != '.' && has_name(archive, entry->d_name))
             result = err_set(err, EXIT_DATA, "%s/%s comes before a jar that has one as well",
@@ -217,7 +220,7 @@ int archive_check(const struct archive *archive, const char *java, const struct 
         check_jars(archive, err) < 0)
         return -1;
     for (size_t i = 0; i < path->overtaken; i++) {
-        if (check_overtaken(archive, path->folders.at[i], err) < 0)
+        if (check_overtaken(archive, path->others.at[i], err) < 0)
             return -1;
     }
     for (const char **line = archive->digests; *line; line++) {

@@ -126,12 +126,11 @@ struct addition {
 /* In a training run each JVM writes its classes to a file of its own, and its class path beside. */
 static int train(const char *folder, const char *text, struct addition *ret)
 {
-    static const char *const none[] = {NULL};
     CLASS_PATH_AUTO path = {0};
     char name[PATH_MAX];
     FILE *file;
 
-    class_path_read(text, none, &path);
+    class_path_read(text, NULL, &path);
     class_path_write(&path, &ret->class_path);
     (void)snprintf(name, sizeof(name), "%s/%d.jars", folder, (int)getpid());
     file = fopen(name, "we");

@@ -180,11 +180,15 @@ def test_it_is_used_by_any_uid_and_from_a_folder_that_cannot_be_written(program:
     assert program.start(user=NOBODY).mapped
 
 
-def test_it_is_used_where_a_jar_was_added(program: Program) -> None:
-    shutil.copy2(program.root / "jars/a.jar", program.root / "jars/b.jar")
+def test_it_is_used_where_a_jar_was_added_and_hides_nothing_in_a_folder_before_it(
+    program: Program,
+) -> None:
+    added = program.root / "jars/b.jar"
+    subprocess.run([JDK / "bin/jar", "--create", "--file", added, "-C", program.root / "conf", "."],
+                   check=True)  # fmt: skip
     started = program.start()
     assert started.mapped
-    assert f"{program.root}/jars/z.jar:{program.root}/jars/b.jar:" in started.facts["path"]
+    assert f"/jars/z.jar:{program.root}/conf/:{added}:" in started.facts["path"]
 
 
 # --- where it does not ---------------------------------------------------------------------------
@@ -253,11 +257,22 @@ def test_what_cannot_be_read_is_not_used(program: Program, name: str) -> None:
     assert f"{name}: Permission denied" in program.start(user=NOBODY).refusal()
 
 
-def test_a_jar_that_is_named_before_the_others_stays_before_them(model: Program) -> None:
-    first = f"{model.root}/jars/z.jar"
-    started = model.start(class_path=f"{first}:{model.class_path}")
-    assert f"the class path has {first} where the archive has" in started.refusal()
-    assert started.facts["path"].startswith(first)
+def test_a_folder_that_cannot_be_listed_keeps_its_place(program: Program) -> None:
+    (program.root / "conf").chmod(0o711)
+    reason = program.start(user=NOBODY).refusal()
+    assert reason == f"{program.root}/conf/ comes before the archive's jars: Permission denied"
+
+
+@pytest.mark.parametrize("name", ["jars/z.jar", "own.jar"])
+def test_a_jar_that_is_named_before_the_others_stays_before_them(
+    program: Program, name: str
+) -> None:
+    first = program.root / name
+    if not first.exists():
+        shutil.copy2(program.root / "jars/a.jar", first)
+    started = program.start(class_path=f"{first}:{program.class_path}")
+    assert str(first) in started.refusal()
+    assert started.facts["path"].startswith(str(first))
 
 
 def test_another_jvm_does_not_get_it(model: Program) -> None:

@@ -7,17 +7,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const char *const no_order[] = {NULL};
-
-/* A working folder with conf/, jars/{a,b,c}.jar, jars/D.JAR, jars/notes.txt and own.jar. */
+/* A working folder with conf/, jars/{a,b,c}.jar, jars/D.JAR, jars/notes.txt, own.jar, and a folder
+ * whose name has what is special to a shell. */
 static void make_files(void)
 {
-    static const char *const files[] = {"jars/b.jar", "jars/a.jar",     "jars/c.jar",
-                                        "jars/D.JAR", "jars/notes.txt", "own.jar"};
+    static const char *const files[] = {"jars/b.jar", "jars/a.jar",  "jars/c.jar",     "jars/D.JAR",
+                                        "[1]/.x.jar", "[1]/x:y.jar", "jars/notes.txt", "own.jar"};
     char folder[] = "/tmp/sparkpod-class-path-XXXXXX";
 
     cr_assert(mkdtemp(folder) && chdir(folder) == 0);
-    cr_assert(mkdir("jars", 0755) == 0 && mkdir("conf", 0755) == 0);
+    cr_assert(mkdir("jars", 0755) == 0 && mkdir("conf", 0755) == 0 && mkdir("[1]", 0755) == 0);
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
         FILE *file = fopen(files[i], "we");
 
@@ -25,13 +24,13 @@ static void make_files(void)
     }
 }
 
-static void expect(const char *text, const char *const *first, const char *written,
+static void expect(const char *text, const char *const *leading, const char *written,
                    size_t overtaken)
 {
     CLASS_PATH_AUTO path = {0};
     BUF_AUTO out = BUF_INIT(4096);
 
-    class_path_read(text, first, &path);
+    class_path_read(text, leading, &path);
     class_path_write(&path, &out);
     cr_expect_not(path.failed);
     cr_expect_str_eq(buf_str(&out), written, "%s: %s", text, buf_str(&out));
@@ -51,9 +50,10 @@ Test(class_path, jars_come_first_and_everything_else_behind_them, .init = make_f
         {"conf:own.jar:conf", "own.jar:conf:conf", 1},
         {"conf::own.jar", "own.jar:conf:", 2},
         {"conf/:own.jar:none", "own.jar:conf/:none", 1},
-        {"jars/*", "jars/a.jar:jars/b.jar:jars/c.jar:jars/D.JAR", 0},
-        {"conf:jars/*:", "jars/a.jar:jars/b.jar:jars/c.jar:jars/D.JAR:conf:", 1},
-        {"jars/c.jar:jars/*", "jars/c.jar:jars/a.jar:jars/b.jar:jars/D.JAR", 0},
+        {"jars/*", "jars/D.JAR:jars/a.jar:jars/b.jar:jars/c.jar", 0},
+        {"conf:jars/*:", "jars/D.JAR:jars/a.jar:jars/b.jar:jars/c.jar:conf:", 1},
+        {"jars/c.jar:jars/*", "jars/c.jar:jars/D.JAR:jars/a.jar:jars/b.jar", 0},
+        {"[1]/*", "[1]/.x.jar", 0},
         {"*", "own.jar", 0},
         {"none/*", "", 0},
         {"jars/notes.txt", "jars/notes.txt", 0},
@@ -62,16 +62,20 @@ Test(class_path, jars_come_first_and_everything_else_behind_them, .init = make_f
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-        expect(cases[i].text, no_order, cases[i].written, cases[i].overtaken);
+        expect(cases[i].text, NULL, cases[i].written, cases[i].overtaken);
 }
 
-Test(class_path, jars_of_a_wildcard_come_in_the_order_that_is_asked_for, .init = make_files)
+Test(class_path, the_jars_that_lead_come_first_and_the_rest_stays_in_order, .init = make_files)
 {
-    static const char *const first[] = {"jars/c.jar", "jars/gone.jar", "jars/a.jar", NULL};
+    static const char *const leading[] = {"jars/c.jar", "jars/gone.jar", "jars/a.jar", NULL};
 
-    expect("conf:jars/*", first, "jars/c.jar:jars/a.jar:jars/b.jar:jars/D.JAR:conf", 1);
+    expect("conf:jars/*", leading, "jars/c.jar:jars/a.jar:conf:jars/D.JAR:jars/b.jar", 1);
+    expect("own.jar:conf:jars/*", leading,
+           "jars/c.jar:jars/a.jar:own.jar:conf:jars/D.JAR:jars/b.jar", 2);
+    expect("jars/*:conf:own.jar", leading,
+           "jars/c.jar:jars/a.jar:jars/D.JAR:jars/b.jar:conf:own.jar", 0);
     /* What is named keeps its place, as a jar before others may be there to hide theirs. */
-    expect("jars/b.jar:jars/a.jar", first, "jars/b.jar:jars/a.jar", 0);
+    expect("jars/a.jar:jars/c.jar", leading, "jars/a.jar:jars/c.jar", 0);
 }
 
 Test(class_path, an_entry_longer_than_any_path_is_kept_as_it_is)
@@ -83,7 +87,7 @@ Test(class_path, an_entry_longer_than_any_path_is_kept_as_it_is)
     BUF_AUTO out = BUF_INIT(20000);
     CLASS_PATH_AUTO path = {0};
 
-    class_path_read(text, no_order, &path);
+    class_path_read(text, NULL, &path);
     class_path_write(&path, &out);
     cr_expect_str_eq(buf_str(&out), text);
 }
