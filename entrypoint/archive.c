@@ -16,9 +16,16 @@
 
 #define MANIFEST_MAX_BYTES ((size_t)4 << 20)
 #define FIRST_LINE "sparkpod archive 1"
+#define LAST_LINE "end"
 #define READ_BYTES ((size_t)256 << 10)
 
 /* ---- reading ---- */
+
+/* A pipe that nobody writes to must not stop a start. */
+static int open_file(const char *path)
+{
+    return open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+}
 
 /* Behind "KEY " of a line, or NULL. */
 static const char *value_of(const char *line, const char *key)
@@ -43,8 +50,6 @@ static bool take(struct archive *archive, const char *line, size_t *counts)
 
     if ((value = value_of(line, "java")))
         archive->java = value;
-    else if ((value = value_of(line, "option")))
-        archive->option = value;
     else if ((value = value_of(line, "digest")) && strchr(value, ' '))
         archive->digests[counts[0]++] = value;
     else if ((value = value_of(line, "name")))
@@ -73,11 +78,11 @@ static int parse(struct archive *archive, struct err *err)
     line = strsep(&rest, "\n");
     if (strcmp(line, FIRST_LINE) != 0)
         return err_set(err, EXIT_DATA, "%s/manifest is of another version", archive->folder);
-    while ((line = strsep(&rest, "\n"))) {
+    while ((line = strsep(&rest, "\n")) && strcmp(line, LAST_LINE) != 0) {
         if (*line && !take(archive, line, counts))
             return err_set(err, EXIT_DATA, "%s/manifest: a line is broken", archive->folder);
     }
-    if (!archive->java || !archive->option || !counts[0] || !counts[2])
+    if (!line || !archive->java || !counts[0] || !counts[2])
         return err_set(err, EXIT_DATA, "%s/manifest is not whole", archive->folder);
     return 0;
 }
@@ -85,10 +90,12 @@ static int parse(struct archive *archive, struct err *err)
 int archive_read(const char *folder, struct archive *ret, struct err *err)
 {
     char path[PATH_MAX];
+    FD_AUTO fd = -1;
 
     *ret = (struct archive){.text = BUF_INIT(MANIFEST_MAX_BYTES), .folder = folder};
     (void)snprintf(path, sizeof(path), "%s/manifest", folder);
-    if (fd_read_file(path, &ret->text) < 0)
+    fd = open_file(path);
+    if (fd < 0 || fd_read_all(fd, &ret->text) < 0)
         return err_set_errno(err, EXIT_DATA, "%s", path);
     if (!ret->text.len)
         return err_set(err, EXIT_DATA, "%s is empty", path);
@@ -205,7 +212,7 @@ static int check_digest(const struct archive *archive, const char *line, struct 
 
     (void)snprintf(path, sizeof(path), "%s%s%s", *name == '/' ? "" : archive->folder,
                    *name == '/' ? "" : "/", name);
-    fd = open(path, O_RDONLY | O_CLOEXEC);
+    fd = open_file(path);
     if (fd < 0 || digest_file(fd, hex) < 0)
         return err_set_errno(err, EXIT_DATA, "%s", path);
     if (strlen(hex) != (size_t)(name - line - 1) || strncmp(hex, line, strlen(hex)) != 0)

@@ -20,7 +20,6 @@ struct archive {
     struct buf text;
     const char *folder;   /* borrowed */
     const char *java;     /* the java that it was made with, all links followed */
-    const char *option;   /* what makes a JVM use it */
     const char **jars;    /* the class path, NULL at the end */
     const char **facts;   /* the lines "SIZE MTIME PATH" of those jars, NULL at the end */
     const char **digests; /* lines "SHA256 PATH"; relative to the folder, or absolute */

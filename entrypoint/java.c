@@ -18,7 +18,7 @@
 #define TRAINING_VARIABLE "SPARKPOD_JAVA_TRAINING"
 
 #define CLASS_PATH_MAX_BYTES ((size_t)128 << 10) /* the kernel's MAX_ARG_STRLEN */
-#define OPTION_MAX_BYTES 4096
+#define OPTION_MAX_BYTES (PATH_MAX + 64)
 
 /* ---- on the way to the scripts ---- */
 
@@ -153,7 +153,8 @@ static int use_archive(const char *folder, const char *java, const char *text, s
         return -1;
     class_path_read(text, archive.jars, &path);
     class_path_write(&path, &ret->class_path);
-    (void)snprintf(ret->option, sizeof(ret->option), "%s", archive.option);
+    (void)snprintf(ret->option, sizeof(ret->option), "-XX:SharedArchiveFile=%s/classes.jsa",
+                   folder);
     if (path.failed || buf_failed(&ret->class_path))
         return err_set(err, EXIT_INTERNAL, "the class path is too long");
     return archive_check(&archive, java, &path, err);

@@ -62,11 +62,12 @@ class Program:
         env: Optional[Mapping[str, str]] = None,
         class_path: Optional[str] = None,
         user: Optional[int] = None,
+        archive: Optional[pathlib.Path] = None,
     ) -> "Started":
         """Start the program the way the scripts start a JVM."""
         argv = ["bin/java", *options, "-cp", class_path or self.class_path, "Shared", "-cp", "a b"]
         ended = subprocess.run(
-            [str(self.archive / "java" / argv[0]), *argv[1:]],
+            [str((archive or self.archive) / "java" / argv[0]), *argv[1:]],
             env={**self.env(), **(env or {})},
             cwd=self.root,
             user=user,
@@ -180,6 +181,14 @@ def test_it_is_used_by_any_uid_and_from_a_folder_that_cannot_be_written(program:
     assert program.start(user=NOBODY).mapped
 
 
+def test_it_is_used_from_the_folder_that_it_was_moved_to(program: Program) -> None:
+    moved = program.root / "moved" / "archive"
+    moved.parent.mkdir()
+    program.archive.rename(moved)
+    env = {"JAVA_HOME": str(moved / "java"), "SPARKPOD_JAVA_ARCHIVE": str(moved)}
+    assert program.start(env=env, archive=moved).mapped
+
+
 def test_it_is_used_where_a_jar_was_added_and_hides_nothing_in_a_folder_before_it(
     program: Program,
 ) -> None:
@@ -220,6 +229,11 @@ def hide(program: Program) -> None:
     (program.root / "conf" / "both.properties").write_text("conf")
 
 
+def make_pipe(path: pathlib.Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 BROKEN: dict[str, tuple[Callable[[Program], object], str]] = {
     "cut": (cut, "classes.jsa was changed or cut off"),
     "empty": (lambda p: os.truncate(p.archive / "classes.jsa", 0), "classes.jsa was changed"),
@@ -230,6 +244,10 @@ BROKEN: dict[str, tuple[Callable[[Program], object], str]] = {
     "no manifest": (lambda p: (p.archive / "manifest").unlink(), "manifest: No such file"),
     "empty manifest": (lambda p: os.truncate(p.archive / "manifest", 0), "manifest is empty"),
     "cut manifest": (lambda p: os.truncate(p.archive / "manifest", 60), "manifest"),
+    "manifest without its end": (lambda p: os.truncate(p.archive / "manifest", (
+        p.archive / "manifest").stat().st_size - len("end\n")), "manifest is not whole"),
+    "pipe": (lambda p: make_pipe(p.archive / "classes.jsa"), "classes.jsa was changed"),
+    "pipe as manifest": (lambda p: make_pipe(p.archive / "manifest"), "manifest is empty"),
     "other manifest": (lambda p: (p.archive / "manifest").write_text("sparkpod archive 2\n"),
                        "of another version"),
     "touched jar": (touch, "a.jar is not the file that the archive was made from"),
