@@ -68,8 +68,8 @@ bool java_is_called(const char *argv0)
     return strcmp(slash ? slash + 1 : argv0, "java") == 0;
 }
 
-/* The java of JAVA_HOME as it was, or of PATH: the first that is not this program. Borrowed from
- * the environment or written to path (PATH_MAX). */
+/* The java of JAVA_HOME as it was (NULL: of PATH), into path (PATH_MAX): the first that is not this
+ * program. */
 static int find_java(const char *home, char *path)
 {
     const char *at = home ? home : getenv("PATH");
@@ -115,6 +115,34 @@ static bool is_launcher(char *const *argv)
             return true;
     }
     return false;
+}
+
+/* An option about archives in text, or NULL. Beside one of them ours may keep the JVM from
+ * starting: -Xshare:on makes an archive that does not fit a failure, -XX:AOTCache bears no other.
+ */
+static const char *find_sharing_option(const char *text)
+{
+    static const char *const parts[] = {"-Xshare:", "SharedArchive", "SharedSpaces",
+                                        "ArchiveClassesAtExit", "-XX:AOT"};
+
+    for (size_t i = 0; text && i < sizeof(parts) / sizeof(parts[0]); i++) {
+        if (strstr(text, parts[i]))
+            return text;
+    }
+    return NULL;
+}
+
+static int check_options(char *const *argv, struct err *err)
+{
+    static const char *const variables[] = {"JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS",
+                                            "_JAVA_OPTIONS"};
+    const char *found = NULL;
+
+    for (size_t i = 0; !found && i < sizeof(variables) / sizeof(variables[0]); i++)
+        found = find_sharing_option(getenv(variables[i])) ? variables[i] : NULL;
+    for (; !found && *argv; argv++)
+        found = find_sharing_option(*argv);
+    return found ? err_set(err, EXIT_DATA, "%s says what the JVM is to share", found) : 0;
 }
 
 /* What is handed to the real java beside its own arguments. */
@@ -189,8 +217,9 @@ static void try_archive(const char *folder, const char *java, const struct invoc
 
     if (!class_path)
         return;
-    if ((training ? train(training, text, &addition)
-                  : use_archive(folder, java, text, &addition, &err)) == 0)
+    if (training ? train(training, text, &addition) == 0
+                 : check_options(invocation->argv, &err) == 0 &&
+                       use_archive(folder, java, text, &addition, &err) == 0)
         become(java, invocation, class_path, &addition);
     if (err.message[0])
         log_info("java", "starting without the class-data archive: %s", err.message);
@@ -211,10 +240,12 @@ int command_java(const struct invocation *invocation)
     const char *before = getenv(HOME_VARIABLE);
     char *home = before ? strdup(before) : NULL, java[PATH_MAX];
     bool for_launcher = is_launcher(invocation->argv);
+    bool has_home = home && *home; /* the scripts take an empty one for none */
 
     log_open();
-    if (find_java(home, java) < 0) {
-        log_error("java", "there is no java %s%s", home ? "in JAVA_HOME " : "in PATH", home ?: "");
+    if (find_java(has_home ? home : NULL, java) < 0) {
+        log_error("java", "there is no java in %s%s", has_home ? "JAVA_HOME " : "PATH",
+                  has_home ? home : "");
         return EXIT_NOT_FOUND;
     }
     if (!getenv(TRAINING_VARIABLE) && !for_launcher) {

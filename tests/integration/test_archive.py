@@ -167,9 +167,8 @@ def test_it_is_used_with_other_options(model: Program, options: Sequence[str]) -
 
 @pytest.mark.parametrize(
     "option",
-    ["-XX:+UseZGC", "-XX:-UseCompressedOops", "-Xmx40g", "-Xshare:off", "-XX:ObjectAlignmentInBytes=16",
-     "-XX:SharedArchiveFile=/nowhere", "-Xint"],
-)  # fmt: skip
+    ["-XX:+UseZGC", "-XX:-UseCompressedOops", "-Xmx40g", "-XX:ObjectAlignmentInBytes=16", "-Xint"],
+)
 def test_a_jvm_that_may_not_use_it_starts_all_the_same(model: Program, option: str) -> None:
     model.start(option)
 
@@ -269,6 +268,15 @@ def test_what_does_not_fit_is_not_used_and_is_told_in_one_line(program: Program,
     assert started.facts["path"].startswith(f"{program.root}/conf/:")
 
 
+@pytest.mark.parametrize("option", ["-Xshare:on", "-Xshare:off", "-XX:SharedArchiveFile=/nowhere"])
+def test_it_is_not_used_beside_options_of_its_kind(model: Program, option: str) -> None:
+    # With -Xshare:on and such a heap, ours would keep the JVM from starting.
+    reason = model.start(option, "-Xmx40g").refusal()
+    assert reason == f"{option} says what the JVM is to share"
+    started = model.start("-Xmx40g", env={"JAVA_TOOL_OPTIONS": f"-Dx {option}"})
+    assert started.refusal() == "JAVA_TOOL_OPTIONS says what the JVM is to share"
+
+
 @pytest.mark.parametrize("name", ["classes.jsa", "manifest"])
 def test_what_cannot_be_read_is_not_used(program: Program, name: str) -> None:
     (program.archive / name).chmod(0)
@@ -316,14 +324,16 @@ env -0 | sort -z
 """
 
 
-def through(program: Program, *args: str) -> list[str]:
+def through(
+    program: Program, *args: str, env: Optional[Mapping[str, str]] = None
+) -> list[str]:
     """What the real java is handed: its own path and arguments, then, behind an empty one, its
     environment."""
     home = program.root / "echo"
     (home / "bin").mkdir(parents=True)
     (home / "bin" / "java").write_text(ECHO)
     (home / "bin" / "java").chmod(0o755)
-    env = {**program.env(), "SPARKPOD_JAVA_HOME": str(home), "A": "b c"}
+    env = {**program.env(), "SPARKPOD_JAVA_HOME": str(home), "A": "b c", **(env or {})}
     argv = [str(program.archive / "java/bin/java"), *args]
     ended = subprocess.run(argv, env=env, capture_output=True, text=True, check=True)
     return ended.stdout.split("\0")[:-1]
@@ -353,6 +363,21 @@ def test_arguments_and_environment_reach_java_untouched(
     assert not [name for name in environment if name.startswith("SPARKPOD_")]
 
 
+def test_the_launcher_of_spark_finds_the_java_home_that_it_was_given(program: Program) -> None:
+    launcher = ["-cp", program.class_path, "org.apache.spark.launcher.Main", "Shared"]
+    words = through(program, *launcher)
+    assert words[1 : len(launcher) + 1] == launcher
+    assert f"JAVA_HOME={program.archive}/java" in words
+
+
+def test_an_empty_java_home_is_none(program: Program) -> None:
+    home = program.root / "echo"
+    path = f"/nowhere:{home}/bin:{os.environ['PATH']}"
+    words = through(program, "-version", env={"SPARKPOD_JAVA_HOME": "", "PATH": path})
+    assert words[0] == f"{home}/bin/java"
+    assert "JAVA_HOME=" in words
+
+
 def test_without_a_java_it_says_so(model: Program) -> None:
     env = {**model.env(), "SPARKPOD_JAVA_HOME": "/nowhere"}
     argv = [str(model.archive / "java/bin/java"), "-version"]
@@ -368,6 +393,9 @@ def test_without_a_java_it_says_so(model: Program) -> None:
 def test_each_jvm_has_its_archive(work: pathlib.Path, version: str) -> None:
     program = make_program(work / "program", rig.fetch("java", version))
     assert program.start().mapped
+    if int(version.partition(".")[0]) >= 24:
+        option = "-XX:AOTMode=off"
+        assert program.start(option).refusal() == f"{option} says what the JVM is to share"
     cut(program)
     assert "classes.jsa was changed or cut off" in program.start().refusal()
 
