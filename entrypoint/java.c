@@ -88,20 +88,36 @@ static int find_java(const char *home, char *path)
     return -1;
 }
 
+static bool is_one_of(const char *word, const char *const *words)
+{
+    for (; *words; words++) {
+        if (strcmp(word, *words) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* The place of the class path among the JVM's options: before the class that is to run. 0: there
  * is none, or not in a form that the scripts use. */
 static size_t find_class_path(char *const *argv)
 {
-    for (size_t i = 1; argv[i] && argv[i][0] == '-' && strcmp(argv[i], "-jar") != 0; i++) {
-        bool is_class_path = strcmp(argv[i], "-cp") == 0 || strcmp(argv[i], "-classpath") == 0 ||
-                             strcmp(argv[i], "--class-path") == 0;
+    static const char *const class_path[] = {"-cp", "-classpath", "--class-path", NULL};
+    /* Of one that is not listed, the value is taken for the class: then there is no archive. */
+    static const char *const with_value[] = {
+        "--add-exports",  "--add-modules",          "--add-opens",
+        "--add-reads",    "--limit-modules",        "--module-path",
+        "--patch-module", "--enable-native-access", NULL,
+    };
 
-        if (is_class_path)
-            return argv[i + 1] ? i + 1 : 0;
-        /* "--add-opens WHAT" and its like, or "--add-opens=WHAT" */
-        if (strncmp(argv[i], "--", 2) == 0 && !strchr(argv[i], '=') && argv[i + 1] &&
-            argv[i + 1][0] != '-')
-            i++;
+    for (size_t i = 1; argv[i] && argv[i][0] == '-'; i++) {
+        if (strcmp(argv[i], "-jar") == 0 || strncmp(argv[i], "--module=", 9) == 0)
+            return 0;
+        if (!is_one_of(argv[i], class_path) && !is_one_of(argv[i], with_value))
+            continue;
+        if (!argv[i + 1])
+            return 0;
+        if (is_one_of(argv[i++], class_path))
+            return i;
     }
     return 0;
 }

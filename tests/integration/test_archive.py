@@ -9,6 +9,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import zipfile
 from typing import Callable, Iterator, Mapping, Optional, Sequence
 
 import pytest
@@ -378,12 +379,44 @@ def test_an_empty_java_home_is_none(program: Program) -> None:
     assert "JAVA_HOME=" in words
 
 
+@pytest.mark.parametrize("options", [["--enable-preview"], ["--add-modules", "java.base"]])
+def test_what_stands_behind_the_class_is_its_own(model: Program, options: Sequence[str]) -> None:
+    env = {**model.env(), "CLASSPATH": f"{model.root}/jars/*"}
+    argv = [model.archive / "java/bin/java", *options, "Shared", "-cp", model.class_path]
+    ended = subprocess.run(argv, env=env, capture_output=True, text=True, check=True)
+    assert f"arguments [-cp, {model.class_path}]" in ended.stdout.splitlines()
+
+
 def test_without_a_java_it_says_so(model: Program) -> None:
     env = {**model.env(), "SPARKPOD_JAVA_HOME": "/nowhere"}
     argv = [str(model.archive / "java/bin/java"), "-version"]
     ended = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
     assert ended.returncode == 127
     assert "there is no java in JAVA_HOME /nowhere" in ended.stderr
+
+
+# --- making one ----------------------------------------------------------------------------------
+
+
+def test_the_manifest_has_the_names_of_jars_of_every_kind(program: Program) -> None:
+    with zipfile.ZipFile(program.root / "jars" / "large.jar", "w") as jar:
+        for number in range(0x10000):
+            jar.writestr(f"large/{number}", b"")
+        jar.writestr("last.txt", b"")
+    packed = (program.root / "jars" / "shared.jar").read_bytes().replace(b"both", b"also")
+    (program.root / "jars" / "script.jar").write_bytes(b"#!/bin/sh\nexit 1\n" + packed)
+    program.make_archive()
+    lines = (program.archive / "manifest").read_text().splitlines()
+    names = {line.partition(" ")[2] for line in lines if line.startswith("name ")}
+    assert names > {"large", "last.txt", "also.properties", "both.properties", "META-INF"}
+
+
+def test_making_one_anew_leaves_other_files_of_its_folder_alone(program: Program) -> None:
+    (program.archive / "notes").write_text("ours")
+    (program.archive / "classes.jsa").write_text("old")
+    program.make_archive()
+    assert program.start().mapped
+    assert (program.archive / "notes").read_text() == "ours"
 
 
 # --- every JVM -----------------------------------------------------------------------------------
