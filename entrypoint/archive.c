@@ -207,7 +207,7 @@ static int digest_file(int fd, char *ret_hex)
 static int check_digest(const struct archive *archive, const char *line, struct err *err)
 {
     char hex[2 * EVP_MAX_MD_SIZE + 1], path[PATH_MAX];
-    const char *name = strchr(line, ' ') + 1;
+    const char *name = line + strcspn(line, " ") + 1;
     FD_AUTO fd = -1;
 
     (void)snprintf(path, sizeof(path), "%s%s%s", *name == '/' ? "" : archive->folder,

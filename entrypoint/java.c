@@ -252,12 +252,12 @@ static void set(const char *name, const char *value)
 
 int command_java(const struct invocation *invocation)
 {
-    char *folder = strdup(getenv(ARCHIVE_VARIABLE) ?: JAVA_ARCHIVE);
-    const char *before = getenv(HOME_VARIABLE);
-    char *home = before ? strdup(before) : NULL, java[PATH_MAX];
-    bool for_launcher = is_launcher(invocation->argv);
+    const char *home = getenv(HOME_VARIABLE);
     bool has_home = home && *home; /* the scripts take an empty one for none */
+    bool for_launcher = is_launcher(invocation->argv);
+    char java[PATH_MAX], folder[PATH_MAX];
 
+    (void)snprintf(folder, sizeof(folder), "%s", getenv(ARCHIVE_VARIABLE) ?: JAVA_ARCHIVE);
     log_open();
     if (find_java(has_home ? home : NULL, java) < 0) {
         log_error("java", "there is no java in %s%s", has_home ? "JAVA_HOME " : "PATH",
@@ -270,7 +270,7 @@ int command_java(const struct invocation *invocation)
         set(ARCHIVE_VARIABLE, NULL);
     }
     entry_restore(invocation->entry);
-    if (folder && !for_launcher)
+    if (!for_launcher)
         try_archive(folder, java, invocation);
     invocation->argv[0] = java;
     (void)execv(java, invocation->argv);

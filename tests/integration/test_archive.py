@@ -325,9 +325,7 @@ env -0 | sort -z
 """
 
 
-def through(
-    program: Program, *args: str, env: Optional[Mapping[str, str]] = None
-) -> list[str]:
+def through(program: Program, *args: str, env: Optional[Mapping[str, str]] = None) -> list[str]:
     """What the real java is handed: its own path and arguments, then, behind an empty one, its
     environment."""
     home = program.root / "echo"
@@ -495,16 +493,3 @@ def test_the_services_start_from_their_archives_and_serve(
     beeline = rig.Beeline(homes, int(ports["THRIFT_PORT"]))
     rows = beeline.query("CREATE TABLE t AS SELECT 40 + 2 AS n", "SELECT n FROM t")
     assert rows[-1] == ["42"]
-
-
-def test_switched_off_it_is_not_used(
-    homes: rig.Homes, work: pathlib.Path, metastore: rig.Metastore, sparkpod: Callable[..., rig.Sparkpod]
-) -> None:  # fmt: skip
-    values = {"METASTORE_PORT": str(metastore.port), "SPARK_UI_PORT": str(rig.free_port())}
-    values["THRIFT_PORT"] = str(rig.free_port())
-    env = rig.role_env(homes, "thrift-server", work / "off", values)
-    process = sparkpod("thrift-server", env={**env, "SPARKPOD_JAVA_ARCHIVE": "off"})
-    process.wait_ready()
-    assert not maps_archive(process, pathlib.Path("/archive"))
-    java = process.java()
-    assert java and "-XX:SharedArchiveFile" not in " ".join(rig.cmdline(java))
