@@ -97,27 +97,36 @@ static bool is_one_of(const char *word, const char *const *words)
     return false;
 }
 
-/* The place of the class path among the JVM's options: before the class that is to run. 0: there
- * is none, or not in a form that the scripts use. */
-static size_t find_class_path(char *const *argv)
+static const char *const class_path_options[] = {"-cp", "-classpath", "--class-path", NULL};
+
+/* How many words the JVM's option at argv is, with its value. 0: it is none, but what is to run. */
+static size_t option_words(char *const *argv)
 {
-    static const char *const class_path[] = {"-cp", "-classpath", "--class-path", NULL};
-    /* Of one that is not listed, the value is taken for the class: then there is no archive. */
+    /* Of an option that is not listed, the value is taken for what is to run: so nothing that
+     * stands behind the class is taken for an option. */
     static const char *const with_value[] = {
         "--add-exports",  "--add-modules",          "--add-opens",
         "--add-reads",    "--limit-modules",        "--module-path",
         "--patch-module", "--enable-native-access", NULL,
     };
 
-    for (size_t i = 1; argv[i] && argv[i][0] == '-'; i++) {
-        if (strcmp(argv[i], "-jar") == 0 || strncmp(argv[i], "--module=", 9) == 0)
-            return 0;
-        if (!is_one_of(argv[i], class_path) && !is_one_of(argv[i], with_value))
-            continue;
-        if (!argv[i + 1])
-            return 0;
-        if (is_one_of(argv[i++], class_path))
-            return i;
+    if (!argv[0] || argv[0][0] != '-' || strcmp(argv[0], "-jar") == 0 ||
+        strncmp(argv[0], "--module=", strlen("--module=")) == 0)
+        return 0;
+    if (!is_one_of(argv[0], with_value) && !is_one_of(argv[0], class_path_options))
+        return 1;
+    return argv[1] ? 2 : 0;
+}
+
+/* The place of the class path among the options. 0: there is none, or not in a form that the
+ * scripts use. */
+static size_t find_class_path(char *const *argv)
+{
+    size_t words;
+
+    for (size_t i = 1; (words = option_words(argv + i)); i += words) {
+        if (is_one_of(argv[i], class_path_options))
+            return i + 1;
     }
     return 0;
 }
@@ -133,32 +142,39 @@ static bool is_launcher(char *const *argv)
     return false;
 }
 
-/* An option about archives in text, or NULL. Beside one of them ours may keep the JVM from
- * starting: -Xshare:on makes an archive that does not fit a failure, -XX:AOTCache bears no other.
- */
-static const char *find_sharing_option(const char *text)
+/* Whether an option in text does not go with an archive. With -Xshare:on one that does not suit the
+ * heap ends the JVM, and -XX:AOTCache bears no other beside it; the rest make a JVM leave the
+ * archive alone, newer ones with a word of error. */
+static bool has_unfit_option(const char *text)
 {
-    static const char *const parts[] = {"-Xshare:", "SharedArchive", "SharedSpaces",
-                                        "ArchiveClassesAtExit", "-XX:AOT"};
+    static const char *const parts[] = {
+        "-Xshare:",    "SharedArchive",      "SharedSpaces",    "ArchiveClassesAtExit", "-XX:AOT",
+        "-XX:+UseZGC", "-XX:-UseCompressed", "-XX:ObjectAlign", "-Xbootclasspath",
+    };
 
     for (size_t i = 0; text && i < sizeof(parts) / sizeof(parts[0]); i++) {
         if (strstr(text, parts[i]))
-            return text;
+            return true;
     }
-    return NULL;
+    return false;
 }
 
 static int check_options(char *const *argv, struct err *err)
 {
     static const char *const variables[] = {"JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS",
-                                            "_JAVA_OPTIONS"};
+                                            "_JAVA_OPTIONS", NULL};
     const char *found = NULL;
+    size_t words;
 
-    for (size_t i = 0; !found && i < sizeof(variables) / sizeof(variables[0]); i++)
-        found = find_sharing_option(getenv(variables[i])) ? variables[i] : NULL;
-    for (; !found && *argv; argv++)
-        found = find_sharing_option(*argv);
-    return found ? err_set(err, EXIT_DATA, "%s says what the JVM is to share", found) : 0;
+    for (const char *const *name = variables; *name; name++) {
+        if (has_unfit_option(getenv(*name)))
+            found = *name;
+    }
+    for (size_t i = 1; (words = option_words(argv + i)); i += words) {
+        if (strncmp(argv[i], "-X", 2) == 0 && has_unfit_option(argv[i]))
+            found = argv[i];
+    }
+    return found ? err_set(err, EXIT_DATA, "%s does not go with one", found) : 0;
 }
 
 /* What is handed to the real java beside its own arguments. */

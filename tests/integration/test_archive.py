@@ -168,7 +168,7 @@ def test_it_is_used_with_other_options(model: Program, options: Sequence[str]) -
 
 @pytest.mark.parametrize(
     "option",
-    ["-XX:+UseZGC", "-XX:-UseCompressedOops", "-Xmx40g", "-XX:ObjectAlignmentInBytes=16", "-Xint"],
+    ["-Xmx40g", "-Xint", "-XX:+UseShenandoahGC", "--upgrade-module-path=/nowhere"],
 )
 def test_a_jvm_that_may_not_use_it_starts_all_the_same(model: Program, option: str) -> None:
     model.start(option)
@@ -269,13 +269,24 @@ def test_what_does_not_fit_is_not_used_and_is_told_in_one_line(program: Program,
     assert started.facts["path"].startswith(f"{program.root}/conf/:")
 
 
-@pytest.mark.parametrize("option", ["-Xshare:on", "-Xshare:off", "-XX:SharedArchiveFile=/nowhere"])
-def test_it_is_not_used_beside_options_of_its_kind(model: Program, option: str) -> None:
+@pytest.mark.parametrize(
+    "option",
+    ["-Xshare:on", "-Xshare:off", "-XX:SharedArchiveFile=/nowhere", "-XX:+UseZGC",
+     "-XX:-UseCompressedOops", "-XX:ObjectAlignmentInBytes=16", "-Xbootclasspath/a:/nowhere"],
+)  # fmt: skip
+def test_it_is_not_used_beside_options_that_it_does_not_go_with(
+    model: Program, option: str
+) -> None:
     # With -Xshare:on and such a heap, ours would keep the JVM from starting.
     reason = model.start(option, "-Xmx40g").refusal()
-    assert reason == f"{option} says what the JVM is to share"
+    assert reason == f"{option} does not go with one"
     started = model.start("-Xmx40g", env={"JAVA_TOOL_OPTIONS": f"-Dx {option}"})
-    assert started.refusal() == "JAVA_TOOL_OPTIONS says what the JVM is to share"
+    assert started.refusal() == "JAVA_TOOL_OPTIONS does not go with one"
+
+
+def test_options_of_other_jvms_are_none_of_its_own(model: Program) -> None:
+    started = model.start("-Dexecutor.options=-Xshare:off")
+    assert started.mapped
 
 
 @pytest.mark.parametrize("name", ["classes.jsa", "manifest"])
@@ -426,7 +437,7 @@ def test_each_jvm_has_its_archive(work: pathlib.Path, version: str) -> None:
     assert program.start().mapped
     if int(version.partition(".")[0]) >= 24:
         option = "-XX:AOTMode=off"
-        assert program.start(option).refusal() == f"{option} says what the JVM is to share"
+        assert program.start(option).refusal() == f"{option} does not go with one"
     cut(program)
     assert "classes.jsa was changed or cut off" in program.start().refusal()
 
