@@ -200,7 +200,7 @@ static int train(const char *folder, const char *text, struct addition *ret)
         (void)fprintf(file, "%s\n", path.jars.at[i]);
     (void)snprintf(ret->option, sizeof(ret->option), "-XX:DumpLoadedClassList=%s/%d.classes",
                    folder, (int)getpid());
-    return fclose(file) == 0 && !path.failed ? 0 : -1;
+    return fclose(file) == 0 && !path.failed && !buf_failed(&ret->class_path) ? 0 : -1;
 }
 
 static int use_archive(const char *folder, const char *java, const char *text, struct addition *ret,
