@@ -251,8 +251,10 @@ static void try_archive(const char *folder, const char *java, const struct invoc
         return;
     if (training ? train(training, text, &addition) == 0
                  : check_options(invocation->argv, &err) == 0 &&
-                       use_archive(folder, java, text, &addition, &err) == 0)
+                       use_archive(folder, java, text, &addition, &err) == 0) {
         become(java, invocation, class_path, &addition);
+        (void)err_set_errno(&err, EXIT_INTERNAL, "%s", java);
+    }
     if (err.message[0])
         log_info("java", "starting without the class-data archive: %s", err.message);
     buf_free(&addition.class_path);

@@ -46,11 +46,12 @@ class Program:
             "SPARKPOD_JAVA_ARCHIVE": str(self.archive),
         }
 
-    def make_archive(self) -> None:
+    def make_archive(self, env: Optional[Mapping[str, str]] = None) -> None:
         """Run images/archive, with one start of the program for training."""
         command = f'exec "$JAVA_HOME/bin/java" -cp "{self.class_path}" Shared'
         env = {
             **rig.base_env(),
+            **(env or {}),
             "SPARKPOD": str(rig.sparkpod_binary()),
             "JAVA_HOME": str(self.java_home),
         }
@@ -418,6 +419,11 @@ def test_the_manifest_has_the_names_of_jars_of_every_kind(program: Program) -> N
     lines = (program.archive / "manifest").read_text().splitlines()
     names = {line.partition(" ")[2] for line in lines if line.startswith("name ")}
     assert names > {"large", "last.txt", "also.properties", "both.properties", "META-INF"}
+
+
+def test_one_made_on_a_large_machine_is_for_small_heaps_too(program: Program) -> None:
+    program.make_archive({"JDK_JAVA_OPTIONS": "-XX:MaxRAM=256g"})
+    assert program.start("-Xmx256m").mapped
 
 
 def test_making_one_anew_leaves_other_files_of_its_folder_alone(program: Program) -> None:
