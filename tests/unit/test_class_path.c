@@ -7,21 +7,30 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A working folder with conf/, jars/{a,b,c}.jar, jars/D.JAR, jars/notes.txt, own.jar, and a folder
- * whose name has what is special to a shell. */
+static char folder[] = "/tmp/sparkpod-class-path-XXXXXX";
+static const char *const folders[] = {"jars", "conf", "[1]"};
+static const char *const files[] = {"jars/b.jar", "jars/a.jar",  "jars/c.jar",     "jars/D.JAR",
+                                    "[1]/.x.jar", "[1]/x:y.jar", "jars/notes.txt", "own.jar"};
+
 static void make_files(void)
 {
-    static const char *const files[] = {"jars/b.jar", "jars/a.jar",  "jars/c.jar",     "jars/D.JAR",
-                                        "[1]/.x.jar", "[1]/x:y.jar", "jars/notes.txt", "own.jar"};
-    char folder[] = "/tmp/sparkpod-class-path-XXXXXX";
-
     cr_assert(mkdtemp(folder) && chdir(folder) == 0);
-    cr_assert(mkdir("jars", 0755) == 0 && mkdir("conf", 0755) == 0 && mkdir("[1]", 0755) == 0);
+    for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
+        cr_assert(mkdir(folders[i], 0755) == 0);
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
         FILE *file = fopen(files[i], "we");
 
         cr_assert(file && fclose(file) == 0);
     }
+}
+
+static void remove_files(void)
+{
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+        (void)remove(files[i]);
+    for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
+        (void)remove(folders[i]);
+    (void)remove(folder);
 }
 
 static void expect(const char *text, const char *const *leading, const char *written,
@@ -37,7 +46,8 @@ static void expect(const char *text, const char *const *leading, const char *wri
     cr_expect_eq(path.overtaken, overtaken, "%s: %zu", text, path.overtaken);
 }
 
-Test(class_path, jars_come_first_and_everything_else_behind_them, .init = make_files)
+Test(class_path, jars_come_first_and_everything_else_behind_them, .init = make_files,
+     .fini = remove_files)
 {
     static const struct {
         const char *text, *written;
@@ -65,7 +75,8 @@ Test(class_path, jars_come_first_and_everything_else_behind_them, .init = make_f
         expect(cases[i].text, NULL, cases[i].written, cases[i].overtaken);
 }
 
-Test(class_path, the_jars_that_lead_come_first_and_the_rest_stays_in_order, .init = make_files)
+Test(class_path, the_jars_that_lead_come_first_and_the_rest_stays_in_order, .init = make_files,
+     .fini = remove_files)
 {
     static const char *const leading[] = {"jars/c.jar", "jars/gone.jar", "jars/a.jar", NULL};
 

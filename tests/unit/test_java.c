@@ -9,17 +9,27 @@
 
 #define ENTRY(text) ((char *)(uintptr_t)(text))
 
+static char work[] = "/tmp/sparkpod-java-XXXXXX";
+
 /* A working folder with archive/java/bin/java. */
 static void make_folder(void)
 {
-    char folder[] = "/tmp/sparkpod-java-XXXXXX";
     FILE *file;
 
-    cr_assert(mkdtemp(folder) && chdir(folder) == 0);
+    cr_assert(mkdtemp(work) && chdir(work) == 0);
     cr_assert(mkdir("archive", 0755) == 0 && mkdir("archive/java", 0755) == 0 &&
               mkdir("archive/java/bin", 0755) == 0);
     file = fopen("archive/java/bin/java", "we");
     cr_assert(file && fclose(file) == 0 && chmod("archive/java/bin/java", 0755) == 0);
+}
+
+static void remove_folder(void)
+{
+    (void)remove("archive/java/bin/java");
+    (void)remove("archive/java/bin");
+    (void)remove("archive/java");
+    (void)remove("archive");
+    (void)remove(work);
 }
 
 /* The JAVA_HOME and the one of before that a command gets where java.archive is that folder. */
@@ -39,7 +49,7 @@ static void expect(const char *folder, const char *home, const char *before)
     command_free(&command);
 }
 
-Test(java, scripts_are_led_where_there_is_an_archive, .init = make_folder)
+Test(java, scripts_are_led_where_there_is_an_archive, .init = make_folder, .fini = remove_folder)
 {
     char folder[PATH_MAX], home[PATH_MAX + 8];
 
