@@ -471,10 +471,13 @@ def test_java_8_has_none_and_that_is_no_fault(work: pathlib.Path) -> None:
 def archives_fixture(homes: rig.Homes, session_folder: pathlib.Path) -> dict[str, pathlib.Path]:
     """What images/archive makes of the real Spark and of the real metastore, by role."""
     made = {}
+    # fmt: off
     for role, env in (
-        ("thrift-server", {**homes.spark_env(), "THRIFT_PORT": str(rig.free_port())}),
+        ("thrift-server", {**homes.spark_env(), "THRIFT_PORT": str(rig.free_port()),
+                           "SPARK_UI_PORT": str(rig.free_port())}),
         ("metastore", {**homes.metastore_env(), "METASTORE_PORT": str(rig.free_port())}),
     ):
+        # fmt: on
         made[role] = session_folder / f"archive-{role}"
         subprocess.run(
             [SCRIPT, made[role]],
