@@ -11,7 +11,7 @@
 #include "entrypoint/service.h"
 
 /* Where images/archive puts it: the default of java.archive. */
-#define JAVA_ARCHIVE "/opt/sparkpod/archive"
+#define JAVA_ARCHIVE "/usr/local/lib/sparkpod/archive"
 
 /* Lead the scripts that command starts by way of sparkpod, if java.archive is there. */
 void java_lead_command(const struct service *service, struct command *command);

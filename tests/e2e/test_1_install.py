@@ -61,7 +61,7 @@ def test_every_jvm_starts_from_its_archive(release: Release) -> None:
     for component in ("hive-metastore", "thrift-server", "executor"):
         for pod in release.pods(component):
             name = pod["metadata"]["name"]
-            find = "grep -ls /opt/sparkpod/archive/classes.jsa /proc/[0-9]*/maps"
+            find = "grep -ls /usr/local/lib/sparkpod/archive/classes.jsa /proc/[0-9]*/maps"
             found = release.kubectl.run("exec", name, "--", "sh", "-c", find).stdout
             print(f"{component}: {found.strip()}")
             assert found, name

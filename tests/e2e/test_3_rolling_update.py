@@ -77,8 +77,11 @@ def test_clients_get_their_rows_and_new_ones_a_server(release: Release, client: 
         ),
     )
     release.kubectl.until(
-        "the old server drains", lambda: release.phase(old["name"]) == "draining", 180
+        "the old server says what it waits for",
+        lambda: " drain: " in release.kubectl.run("logs", old["name"]).stdout,
+        180,
     )
+    assert release.phase(old["name"]) == "draining"
     assert release.ready("thrift-server") == [name]
     assert query.poll() is None, query.communicate()
     release.kubectl.run("exec", old["name"], "--", "touch", LONG_ENOUGH)

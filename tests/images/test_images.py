@@ -86,7 +86,7 @@ def test_what_is_added_belongs_to_root_but_for_the_conf_folder(
     podman: Podman, target: str
 ) -> None:
     user, _, conf = SERVERS[target]
-    added = ["/usr/local/bin/sparkpod", "/usr/share/doc/sparkpod"]
+    added = ["/usr/local/bin/sparkpod", "/usr/local/lib/sparkpod", "/usr/share/doc/sparkpod"]
     if target == "spark-thrift-server":
         added += ["/opt/spark/log4j2", "/opt/spark/jars/hadoop-azure-3.3.4.jar"]
     else:
@@ -94,7 +94,7 @@ def test_what_is_added_belongs_to_root_but_for_the_conf_folder(
     if target == "metastore":
         added += ["/opt/metastore/bin", "/opt/metastore/lib"]
     script = f"find {' '.join(added)} '(' ! -user root -o ! -type l -perm /022 ')' -print; "
-    script += f"echo end; find {conf} -mindepth 1; stat -c %u:%g:%a {conf}"
+    script += f"find /tmp -mindepth 1; echo end; find {conf} -mindepth 1; stat -c %u:%g:%a {conf}"
     ended = podman.run("run", "--rm", "--network=none", image(target), "sh", "-c", script)
     assert ended.stdout.split() == ["end", f"{user.split(':', maxsplit=1)[0]}:0:775"]
 
@@ -111,7 +111,7 @@ def test_old_drivers_and_the_old_hadoop_are_gone_from_hive(podman: Podman) -> No
 
 # --- class-data archives -------------------------------------------------------------------------
 
-ARCHIVE = "/opt/sparkpod/archive"
+ARCHIVE = "/usr/local/lib/sparkpod/archive"
 CUT = f"truncate -s 1M {ARCHIVE}/classes.jsa"
 
 

@@ -67,7 +67,7 @@ Test(java, scripts_are_led_where_there_is_an_archive, .init = make_folder, .fini
 Test(java, it_is_known_by_its_name)
 {
     cr_expect(java_is_called("java"));
-    cr_expect(java_is_called("/opt/sparkpod/archive/java/bin/java"));
+    cr_expect(java_is_called("/usr/local/lib/sparkpod/archive/java/bin/java"));
     cr_expect_not(java_is_called("/usr/local/bin/sparkpod"));
     cr_expect_not(java_is_called("/opt/java/sparkpod"));
     cr_expect_not(java_is_called("javac"));

@@ -58,7 +58,7 @@ static int add_confs(const struct situation *situation, struct command *ret, str
 {
     struct config config = {
         .spark.executor_image = TEXT(situation->image),
-        .java.archive = TEXT("/opt/sparkpod/archive"),
+        .java.archive = TEXT("/usr/local/lib/sparkpod/archive"),
         .kubernetes = {.namespace = TEXT(situation->namespace),
                        .pod_name = TEXT(situation->pod_name),
                        .pod_ip = TEXT(situation->pod_ip),
@@ -139,7 +139,7 @@ Test(thrift_server, in_kubernetes_everything_that_executors_need_is_set)
         {"spark.kubernetes.container.image.pullSecrets", "acr-secret"},
         {"spark.kubernetes.authenticate.executor.serviceAccountName", "executors"},
         {"spark.kubernetes.executor.label." THRIFT_SERVER_UID_LABEL, "1234-5678"},
-        {"spark.executorEnv.SPARKPOD_JAVA_ARCHIVE", "/opt/sparkpod/archive"},
+        {"spark.executorEnv.SPARKPOD_JAVA_ARCHIVE", "/usr/local/lib/sparkpod/archive"},
         {"spark.executor.failuresValidityInterval", "1h"},
         {"spark.executor.maxNumFailures", "2147483647"},
         {"spark.dynamicAllocation.shuffleTracking.timeout", NULL},
