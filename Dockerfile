@@ -97,7 +97,7 @@ RUN install -d -o 185 -g 0 -m 775 /opt/spark/conf
 COPY --from=spark-jars /out/ /
 COPY helm/files/log4j2.properties /opt/spark/log4j2/
 COPY --from=build /out/ /
-# Twice as fast a start, for driver and executors; by hand again where jars are added.
+# A faster start, for driver and executors; by hand again where jars are added.
 COPY images/archive /usr/local/bin/sparkpod-archive
 RUN /usr/local/bin/sparkpod-archive
 # Behind the conf folder in the class path: a log4j2.properties there comes first.

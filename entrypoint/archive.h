@@ -1,5 +1,5 @@
 /* A class-data archive (AppCDS): the classes of a class path as a JVM has them in memory once they
- * are read, checked and laid out. A JVM that maps such a file starts in about half the time.
+ * are read, checked and laid out. A JVM that maps such a file starts faster.
  * `sparkpod-archive` (images/archive) makes one in an image: a folder with
  *
  *     classes.jsa     the archive
