@@ -366,7 +366,13 @@ class Process:
             raise RigError(f"{self.name} still runs after {timeout:g} s\n{self.tails()}") from None
         return code if code >= 0 else 128 - code
 
-    def wait_until(self, predicate: Callable[[], T], timeout: float = START_S, what: str = "") -> T:
+    def wait_until(
+        self,
+        predicate: Callable[[], T],
+        timeout: float = START_S,
+        what: str = "",
+        interval: float = 0.05,
+    ) -> T:
         """Call predicate until it is true; RigError at once when the process ends before."""
 
         def check() -> T:
@@ -376,7 +382,7 @@ class Process:
             return result
 
         try:
-            return wait_for(check, timeout, what)
+            return wait_for(check, timeout, what, interval)
         except RigError as error:
             if self.running():
                 raise RigError(f"{self.name}: {error}\n{self.tails()}") from None
