@@ -15,6 +15,8 @@
 #include "common/err.h"
 #include "entrypoint/class_path.h"
 
+#define ARCHIVE_DIGEST_BYTES ((size_t)33) /* in hexadecimal, with its NUL */
+
 /* What a manifest says; the strings point into text. */
 struct archive {
     struct buf text;
@@ -22,8 +24,10 @@ struct archive {
     const char *java;     /* the java that it was made with, all links followed */
     const char **jars;    /* the class path, NULL at the end */
     const char **facts;   /* the lines "SIZE MTIME PATH" of those jars, NULL at the end */
-    const char **digests; /* lines "SHA256 PATH"; relative to the folder, or absolute */
+    const char **digests; /* lines "DIGEST PATH"; relative to the folder, or absolute */
     const char **names;   /* the names that the jars have at their top level */
+    const char **options; /* what else the JVM is to be given */
+    size_t option_count;
 };
 
 /* Read FOLDER/manifest into ret, which is all zero. 0, or -1 with err; archive_free() in both
@@ -35,6 +39,9 @@ int archive_read(const char *folder, struct archive *ret, struct err *err);
  * what does not fit. */
 int archive_check(const struct archive *archive, const char *java, const struct class_path *path,
                   struct err *err);
+
+/* The digest of a file as a manifest has it. 0, or -1 with err. */
+int archive_digest(const char *path, char ret_hex[static ARCHIVE_DIGEST_BYTES], struct err *err);
 
 void archive_free(struct archive *archive);
 

@@ -16,6 +16,8 @@
 #define HOME_VARIABLE "SPARKPOD_JAVA_HOME"
 /* Set by images/archive: the folder where each JVM writes down which classes it loads. */
 #define TRAINING_VARIABLE "SPARKPOD_JAVA_TRAINING"
+/* Set by images/archive: whatever it is, print the lines "DIGEST FILE" of the arguments. */
+#define DIGEST_VARIABLE "SPARKPOD_JAVA_DIGEST"
 
 #define CLASS_PATH_MAX_BYTES ((size_t)128 << 10) /* the kernel's MAX_ARG_STRLEN */
 #define OPTION_MAX_BYTES (PATH_MAX + 64)
@@ -181,6 +183,7 @@ static int check_options(char *const *argv, struct err *err)
 struct addition {
     struct buf class_path;
     char option[OPTION_MAX_BYTES];
+    struct archive archive; /* has the options beside that one */
 };
 
 /* In a training run each JVM writes its classes to a file of its own, and its class path beside. */
@@ -206,31 +209,55 @@ static int train(const char *folder, const char *text, struct addition *ret)
 static int use_archive(const char *folder, const char *java, const char *text, struct addition *ret,
                        struct err *err)
 {
-    ARCHIVE_AUTO archive = {0};
     CLASS_PATH_AUTO path = {0};
 
-    if (archive_read(folder, &archive, err) < 0)
+    if (archive_read(folder, &ret->archive, err) < 0)
         return -1;
-    class_path_read(text, archive.jars, &path);
+    class_path_read(text, ret->archive.jars, &path);
     class_path_write(&path, &ret->class_path);
     (void)snprintf(ret->option, sizeof(ret->option), "-XX:SharedArchiveFile=%s/classes.jsa",
                    folder);
     if (path.failed || buf_failed(&ret->class_path))
         return err_set(err, EXIT_INTERNAL, "the class path is too long");
-    return archive_check(&archive, java, &path, err);
+    return archive_check(&ret->archive, java, &path, err);
+}
+
+/* Java opens jar after jar until one has the class, and all that the launcher needs is in one of
+ * some 250: put it in front. */
+static bool lead_launcher(const char *text, struct addition *ret)
+{
+    CLASS_PATH_AUTO all = {0};
+    CLASS_PATH_AUTO path = {0};
+    const char *leading[2] = {NULL};
+
+    class_path_read(text, NULL, &all);
+    for (size_t i = 0; i < all.jars.count && !leading[0]; i++) {
+        const char *slash = strrchr(all.jars.at[i], '/');
+
+        if (slash && strncmp(slash, "/spark-launcher_", strlen("/spark-launcher_")) == 0)
+            leading[0] = all.jars.at[i];
+    }
+    class_path_read(text, leading, &path);
+    class_path_write(&path, &ret->class_path);
+    return leading[0] && !path.overtaken && !all.failed && !path.failed &&
+           !buf_failed(&ret->class_path);
 }
 
 /* Become java with the addition; returns if that fails. */
 static void become(const char *java, const struct invocation *invocation, size_t class_path,
                    const struct addition *addition)
 {
-    char **argv = calloc((size_t)invocation->argc + 2, sizeof(*argv));
+    const struct archive *archive = &addition->archive;
+    char **argv = calloc((size_t)invocation->argc + 2 + archive->option_count, sizeof(*argv));
     size_t count = 0;
 
     if (!argv)
         return;
     argv[count++] = (char *)java;
-    argv[count++] = (char *)addition->option;
+    for (size_t i = 0; i < archive->option_count; i++)
+        argv[count++] = (char *)archive->options[i];
+    if (addition->option[0])
+        argv[count++] = (char *)addition->option;
     for (size_t i = 1; invocation->argv[i]; i++)
         argv[count++] =
             i == class_path ? (char *)buf_str(&addition->class_path) : invocation->argv[i];
@@ -238,26 +265,33 @@ static void become(const char *java, const struct invocation *invocation, size_t
     free(argv);
 }
 
-/* Become java with the archive, if it fits. */
-static void try_archive(const char *folder, const char *java, const struct invocation *invocation)
+/* Become java with what makes it start faster, if it fits. */
+static void try_faster(const char *folder, const char *java, const struct invocation *invocation)
 {
     const char *training = getenv(TRAINING_VARIABLE);
     struct addition addition = {.class_path = BUF_INIT(CLASS_PATH_MAX_BYTES)};
     size_t class_path = find_class_path(invocation->argv);
     const char *text = class_path ? invocation->argv[class_path] : "";
     struct err err = {0};
+    bool fits;
 
     if (!class_path)
         return;
-    if (training ? train(training, text, &addition) == 0
-                 : check_options(invocation->argv, &err) == 0 &&
-                       use_archive(folder, java, text, &addition, &err) == 0) {
+    if (is_launcher(invocation->argv))
+        fits = lead_launcher(text, &addition);
+    else if (training)
+        fits = train(training, text, &addition) == 0;
+    else
+        fits = check_options(invocation->argv, &err) == 0 &&
+               use_archive(folder, java, text, &addition, &err) == 0;
+    if (fits) {
         become(java, invocation, class_path, &addition);
         (void)err_set_errno(&err, EXIT_INTERNAL, "%s", java);
     }
     if (err.message[0])
         log_info("java", "starting without the class-data archive: %s", err.message);
     buf_free(&addition.class_path);
+    archive_free(&addition.archive);
 }
 
 static void set(const char *name, const char *value)
@@ -268,28 +302,43 @@ static void set(const char *name, const char *value)
         (void)unsetenv(name);
 }
 
+static int print_digests(char *const *files)
+{
+    char hex[ARCHIVE_DIGEST_BYTES];
+    struct err err = {0};
+
+    for (; *files; files++) {
+        if (archive_digest(*files, hex, &err) < 0) {
+            log_error("java", "%s", err.message);
+            return err.status;
+        }
+        (void)printf("%s %s\n", hex, *files);
+    }
+    return EXIT_DONE;
+}
+
 int command_java(const struct invocation *invocation)
 {
     const char *home = getenv(HOME_VARIABLE);
     bool has_home = home && *home; /* the scripts take an empty one for none */
-    bool for_launcher = is_launcher(invocation->argv);
     char java[PATH_MAX], folder[PATH_MAX];
 
     (void)snprintf(folder, sizeof(folder), "%s", getenv(ARCHIVE_VARIABLE) ?: JAVA_ARCHIVE);
     log_open();
+    if (getenv(DIGEST_VARIABLE))
+        return print_digests(invocation->argv + 1);
     if (find_java(has_home ? home : NULL, java) < 0) {
         log_error("java", "there is no java in %s%s", has_home ? "JAVA_HOME " : "PATH",
                   has_home ? home : "");
         return EXIT_NOT_FOUND;
     }
-    if (!getenv(TRAINING_VARIABLE) && !for_launcher) {
+    if (!getenv(TRAINING_VARIABLE) && !is_launcher(invocation->argv)) {
         set("JAVA_HOME", home);
         set(HOME_VARIABLE, NULL);
         set(ARCHIVE_VARIABLE, NULL);
     }
     entry_restore(invocation->entry);
-    if (!for_launcher)
-        try_archive(folder, java, invocation);
+    try_faster(folder, java, invocation);
     invocation->argv[0] = java;
     (void)execv(java, invocation->argv);
     log_error("java", "%s: %s", java, strerror(errno));

@@ -41,9 +41,14 @@ def scenario(item: Any) -> int:
     return int(found.group(1)) if found else 0
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Name the markers of this folder."""
+    config.addinivalue_line("markers", "last: looks back on the whole run")
+
+
 def pytest_collection_modifyitems(items: list[Any]) -> None:
     """Run the scenarios in the order of their numbers."""
-    items.sort(key=scenario)
+    items.sort(key=lambda item: (item.get_closest_marker("last") is not None, scenario(item)))
 
 
 @pytest.hookimpl(hookwrapper=True)

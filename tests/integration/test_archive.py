@@ -151,6 +151,10 @@ def test_a_fitting_archive_is_used_and_the_class_path_keeps_all_its_entries(mode
     assert started.facts["path"].split(":") == [*jars, f"{model.root}/conf/", f"{model.root}/last"]
 
 
+def test_it_is_mapped_where_it_was_laid_out(model: Program) -> None:
+    assert model.start().facts["address"] == model.start().facts["address"] != "none"
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -249,7 +253,7 @@ BROKEN: dict[str, tuple[Callable[[Program], object], str]] = {
         p.archive / "manifest").stat().st_size - len("end\n")), "manifest is not whole"),
     "pipe": (lambda p: make_pipe(p.archive / "classes.jsa"), "classes.jsa was changed"),
     "pipe as manifest": (lambda p: make_pipe(p.archive / "manifest"), "manifest is empty"),
-    "other manifest": (lambda p: (p.archive / "manifest").write_text("sparkpod archive 2\n"),
+    "other manifest": (lambda p: (p.archive / "manifest").write_text("sparkpod archive 1\n"),
                        "of another version"),
     "touched jar": (touch, "a.jar is not the file that the archive was made from"),
     "changed jar": (change, "z.jar is not the file that the archive was made from"),
@@ -323,7 +327,7 @@ def test_a_jvm_that_was_replaced_does_not_get_it(program: Program) -> None:
     manifest = program.archive / "manifest"
     lines = manifest.read_text().splitlines(keepends=True)
     manifest.write_text(
-        "".join("digest " + "0" * 64 + line[71:] if "libjvm" in line else line for line in lines)
+        "".join("digest " + "0" * 32 + line[39:] if "libjvm" in line else line for line in lines)
     )
     assert "libjvm.so was changed" in program.start().refusal()
 
@@ -341,7 +345,7 @@ def through(program: Program, *args: str, env: Optional[Mapping[str, str]] = Non
     """What the real java is handed: its own path and arguments, then, behind an empty one, its
     environment."""
     home = program.root / "echo"
-    (home / "bin").mkdir(parents=True)
+    (home / "bin").mkdir(parents=True, exist_ok=True)
     (home / "bin" / "java").write_text(ECHO)
     (home / "bin" / "java").chmod(0o755)
     env = {**program.env(), "SPARKPOD_JAVA_HOME": str(home), "A": "b c", **(env or {})}
@@ -379,6 +383,18 @@ def test_the_launcher_of_spark_finds_the_java_home_that_it_was_given(program: Pr
     words = through(program, *launcher)
     assert words[1 : len(launcher) + 1] == launcher
     assert f"JAVA_HOME={program.archive}/java" in words
+
+
+def test_the_launcher_of_spark_has_its_jar_first(program: Program) -> None:
+    shutil.copy2(program.root / "jars/a.jar", program.root / "jars/spark-launcher_2.12-3.5.9.jar")
+    options = ["-Xmx128m", "-cp", f"{program.root}/jars/*", "org.apache.spark.launcher.Main", "-cp"]
+    words = through(program, *options)
+    jars = words[3].split(":")
+    assert jars[0] == f"{program.root}/jars/spark-launcher_2.12-3.5.9.jar"
+    assert sorted(jars) == sorted(map(str, program.root.glob("jars/*.jar")))
+    assert words[1:6] == [*options[:2], words[3], *options[3:]]
+    before = [*options[:2], f"{program.root}/conf:{program.root}/jars/*", *options[3:]]
+    assert through(program, *before)[1:6] == before
 
 
 def test_an_empty_java_home_is_none(program: Program) -> None:
@@ -440,7 +456,9 @@ def test_making_one_anew_leaves_other_files_of_its_folder_alone(program: Program
 @pytest.mark.parametrize("version", ["11.0.13.1", "21.0.8.2", "25.0.2.1"])
 def test_each_jvm_has_its_archive(work: pathlib.Path, version: str) -> None:
     program = make_program(work / "program", rig.fetch("java", version))
-    assert program.start().mapped
+    started = program.start()
+    assert started.mapped
+    assert started.facts["address"] == program.start().facts["address"]
     if int(version.partition(".")[0]) >= 24:
         option = "-XX:AOTMode=off"
         assert program.start(option).refusal() == f"{option} does not go with one"

@@ -10,9 +10,10 @@ public final class Shared {
     }
 
     public static void main(String[] args) throws Exception {
-        boolean mapped = Files.lines(Path.of("/proc/self/maps")).anyMatch(
-            line -> line.endsWith("/archive/classes.jsa"));
-        System.out.println("mapped " + mapped);
+        var mapped = Files.lines(Path.of("/proc/self/maps")).filter(
+            line -> line.endsWith("/archive/classes.jsa")).findFirst();
+        System.out.println("mapped " + mapped.isPresent());
+        System.out.println("address " + mapped.map(line -> line.split("-")[0]).orElse("none"));
         System.out.println("java.home " + System.getProperty("java.home"));
         System.out.println("JAVA_HOME " + System.getenv("JAVA_HOME"));
         System.out.println("ours " + System.getenv().keySet().stream()
