@@ -19,7 +19,7 @@
 #define MANIFEST_MAX_BYTES ((size_t)4 << 20)
 #define FIRST_LINE "sparkpod archive 2"
 #define LAST_LINE "end"
-#define READ_BYTES ((size_t)256 << 10)
+#define READ_BYTES ((size_t)64 << 10)
 
 /* ---- reading ---- */
 
