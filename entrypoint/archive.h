@@ -45,6 +45,4 @@ int archive_digest(const char *path, char ret_hex[static ARCHIVE_DIGEST_BYTES], 
 
 void archive_free(struct archive *archive);
 
-#define ARCHIVE_AUTO __attribute__((cleanup(archive_free))) struct archive
-
 #endif

@@ -16,8 +16,8 @@
 #define HOME_VARIABLE "SPARKPOD_JAVA_HOME"
 /* Set by images/archive: the folder where each JVM writes down which classes it loads. */
 #define TRAINING_VARIABLE "SPARKPOD_JAVA_TRAINING"
-/* Set by images/archive: whatever it is, print the lines "DIGEST FILE" of the arguments. */
-#define DIGEST_VARIABLE "SPARKPOD_JAVA_DIGEST"
+/* By which images/archive asks for the lines "DIGEST FILE" of the files that follow. */
+#define DIGEST_OPTION "--sparkpod-digest"
 
 #define CLASS_PATH_MAX_BYTES ((size_t)128 << 10) /* the kernel's MAX_ARG_STRLEN */
 #define OPTION_MAX_BYTES (PATH_MAX + 64)
@@ -206,6 +206,15 @@ static int train(const char *folder, const char *text, struct addition *ret)
     return fclose(file) == 0 && !path.failed && !buf_failed(&ret->class_path) ? 0 : -1;
 }
 
+/* Whether a variable says what the archive's options say. Where a user's own come after those, on
+ * the command line and in _JAVA_OPTIONS, they have their way anyhow. */
+static bool is_settled(const char *variable)
+{
+    const char *text = getenv(variable);
+
+    return text && strstr(text, "ArchiveRelocationMode");
+}
+
 static int use_archive(const char *folder, const char *java, const char *text, struct addition *ret,
                        struct err *err)
 {
@@ -213,6 +222,8 @@ static int use_archive(const char *folder, const char *java, const char *text, s
 
     if (archive_read(folder, &ret->archive, err) < 0)
         return -1;
+    if (is_settled("JAVA_TOOL_OPTIONS") || is_settled("JDK_JAVA_OPTIONS"))
+        ret->archive.option_count = 0;
     class_path_read(text, ret->archive.jars, &path);
     class_path_write(&path, &ret->class_path);
     (void)snprintf(ret->option, sizeof(ret->option), "-XX:SharedArchiveFile=%s/classes.jsa",
@@ -288,7 +299,7 @@ static void try_faster(const char *folder, const char *java, const struct invoca
         become(java, invocation, class_path, &addition);
         (void)err_set_errno(&err, EXIT_INTERNAL, "%s", java);
     }
-    if (err.message[0])
+    if (err.message[0] && !is_launcher(invocation->argv))
         log_info("java", "starting without the class-data archive: %s", err.message);
     buf_free(&addition.class_path);
     archive_free(&addition.archive);
@@ -325,8 +336,8 @@ int command_java(const struct invocation *invocation)
 
     (void)snprintf(folder, sizeof(folder), "%s", getenv(ARCHIVE_VARIABLE) ?: JAVA_ARCHIVE);
     log_open();
-    if (getenv(DIGEST_VARIABLE))
-        return print_digests(invocation->argv + 1);
+    if (invocation->argc > 1 && strcmp(invocation->argv[1], DIGEST_OPTION) == 0)
+        return print_digests(invocation->argv + 2);
     if (find_java(has_home ? home : NULL, java) < 0) {
         log_error("java", "there is no java in %s%s", has_home ? "JAVA_HOME " : "PATH",
                   has_home ? home : "");

@@ -3,7 +3,8 @@
  * sparkpod points JAVA_HOME to a folder in which that is sparkpod. Under that name it looks whether
  * the archive fits what is to be started, puts the class path in order and the option in front,
  * and becomes the real java, with JAVA_HOME as it was. Whatever does not fit, it becomes the real
- * java with the very arguments it got. So nothing here knows what the scripts do. */
+ * java with the very arguments it got. Of what the scripts do it knows one thing: the JVM that
+ * spark-class asks for its command line has no archive, but gets the jar it needs first. */
 #ifndef SPARKPOD_ENTRYPOINT_JAVA_H
 #define SPARKPOD_ENTRYPOINT_JAVA_H
 

@@ -151,8 +151,17 @@ def test_a_fitting_archive_is_used_and_the_class_path_keeps_all_its_entries(mode
     assert started.facts["path"].split(":") == [*jars, f"{model.root}/conf/", f"{model.root}/last"]
 
 
-def test_it_is_mapped_where_it_was_laid_out(model: Program) -> None:
-    assert model.start().facts["address"] == model.start().facts["address"] != "none"
+ELSEWHERE = "-XX:+UnlockDiagnosticVMOptions -XX:ArchiveRelocationMode=1"
+
+
+def test_it_is_mapped_where_it_was_laid_out_unless_an_option_says_otherwise(model: Program) -> None:
+    assert model.start().facts["in_place"] == "true"
+    started = [model.start(*ELSEWHERE.split())]
+    for variable in ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS"):
+        started.append(model.start(env={variable: ELSEWHERE}))
+    for each in started:
+        assert each.mapped
+        assert each.facts["in_place"] == "false"
 
 
 @pytest.mark.parametrize(
@@ -456,9 +465,9 @@ def test_making_one_anew_leaves_other_files_of_its_folder_alone(program: Program
 @pytest.mark.parametrize("version", ["11.0.13.1", "21.0.8.2", "25.0.2.1"])
 def test_each_jvm_has_its_archive(work: pathlib.Path, version: str) -> None:
     program = make_program(work / "program", rig.fetch("java", version))
-    started = program.start()
-    assert started.mapped
-    assert started.facts["address"] == program.start().facts["address"]
+    assert program.start().facts["in_place"] == "true"
+    asked = "option -XX:ArchiveRelocationMode=0" in (program.archive / "manifest").read_text()
+    assert asked == (version >= "17")
     if int(version.partition(".")[0]) >= 24:
         option = "-XX:AOTMode=off"
         assert program.start(option).refusal() == f"{option} does not go with one"
@@ -492,7 +501,8 @@ def archives_fixture(homes: rig.Homes, session_folder: pathlib.Path) -> dict[str
     # fmt: off
     for role, env in (
         ("thrift-server", {**homes.spark_env(), "THRIFT_PORT": str(rig.free_port()),
-                           "SPARK_UI_PORT": str(rig.free_port())}),
+                           "SPARK_UI_PORT": str(rig.free_port()),
+                           "METASTORE_PORT": str(rig.free_port())}),
         ("metastore", {**homes.metastore_env(), "METASTORE_PORT": str(rig.free_port())}),
     ):
         # fmt: on

@@ -1,6 +1,7 @@
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.stream.Collectors;
 
 /** Says of its own JVM what a class-data archive could change, a line each. */
 public final class Shared {
@@ -11,9 +12,11 @@ public final class Shared {
 
     public static void main(String[] args) throws Exception {
         var mapped = Files.lines(Path.of("/proc/self/maps")).filter(
-            line -> line.endsWith("/archive/classes.jsa")).findFirst();
-        System.out.println("mapped " + mapped.isPresent());
-        System.out.println("address " + mapped.map(line -> line.split("-")[0]).orElse("none"));
+            line -> line.endsWith("/archive/classes.jsa")).collect(Collectors.toList());
+        System.out.println("mapped " + !mapped.isEmpty());
+        // JVMs lay an archive out for 32 GB, newer ones for a little more.
+        System.out.println("in_place " + mapped.stream().anyMatch(
+            line -> line.matches("80[01][0-9a-f]{6}-.*")));
         System.out.println("java.home " + System.getProperty("java.home"));
         System.out.println("JAVA_HOME " + System.getenv("JAVA_HOME"));
         System.out.println("ours " + System.getenv().keySet().stream()
