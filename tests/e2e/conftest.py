@@ -43,12 +43,18 @@ def scenario(item: Any) -> int:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Name the markers of this folder."""
-    config.addinivalue_line("markers", "last: looks back on the whole run")
+    config.addinivalue_line("markers", "before(n): is run just before scenario n, not with its own")
+
+
+def place(item: Any) -> float:
+    """Where in the order an item is run."""
+    before = item.get_closest_marker("before")
+    return float(before.args[0]) - 0.5 if before else scenario(item)
 
 
 def pytest_collection_modifyitems(items: list[Any]) -> None:
     """Run the scenarios in the order of their numbers."""
-    items.sort(key=lambda item: (item.get_closest_marker("last") is not None, scenario(item)))
+    items.sort(key=place)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -36,7 +36,7 @@ class Alone(Release):
         host = f"{other.name}-hive-metastore.{other.kubectl.namespace}"
         self._values = (
             f"externalMetastore.uris=thrift://{host}:9083",
-            "spark.executor.memoryOverhead=128m",
+            "spark.executor.memoryOverhead=32m",
         )
 
     def serve(self, *values: str) -> str:

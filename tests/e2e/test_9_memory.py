@@ -11,7 +11,7 @@ from journal import Journal
 
 KILLS = 20
 # More than the pod has beside the heap, in memory that the heap's limit does not hold.
-GREEDY = "SELECT reflect('java.nio.ByteBuffer', 'allocateDirect', 450000000) FROM range(0, 8, 1, 4)"
+GREEDY = "SELECT reflect('java.nio.ByteBuffer', 'allocateDirect', 500000000) FROM range(0, 8, 1, 4)"
 
 
 def ask(alone: Alone, statement: str) -> str:
