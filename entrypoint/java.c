@@ -283,12 +283,13 @@ static void try_faster(const char *folder, const char *java, const struct invoca
     struct addition addition = {.class_path = BUF_INIT(CLASS_PATH_MAX_BYTES)};
     size_t class_path = find_class_path(invocation->argv);
     const char *text = class_path ? invocation->argv[class_path] : "";
+    bool launcher = is_launcher(invocation->argv);
     struct err err = {0};
     bool fits;
 
     if (!class_path)
         return;
-    if (is_launcher(invocation->argv))
+    if (launcher)
         fits = lead_launcher(text, &addition);
     else if (training)
         fits = train(training, text, &addition) == 0;
@@ -299,7 +300,7 @@ static void try_faster(const char *folder, const char *java, const struct invoca
         become(java, invocation, class_path, &addition);
         (void)err_set_errno(&err, EXIT_INTERNAL, "%s", java);
     }
-    if (err.message[0] && !is_launcher(invocation->argv))
+    if (err.message[0] && !launcher)
         log_info("java", "starting without the class-data archive: %s", err.message);
     buf_free(&addition.class_path);
     archive_free(&addition.archive);
